@@ -1,4 +1,4 @@
-"""One typed Settings: defaults, then `skerry.toml`, then SKERRY_* variables, then the caller's own."""
+"""One typed Settings: defaults, then `skerry.toml`, then SKERRY_*, then the caller's own."""
 
 from __future__ import annotations
 
