@@ -243,6 +243,14 @@ def ai_error(kind: str, message: str, retry_after: float | None = None) -> AiErr
     return InternalError(message, retry_after=retry_after)
 
 
+def ai_error_by_code(code: int, message: str, retry_after: float | None = None) -> AiError:
+    """The broadest AiError class with Cloudflare's `code`; InternalError if there is none."""
+    for cls in _leaves(AiError)[1:]:
+        if cls.code == code:
+            return cls(message, retry_after=retry_after)
+    return InternalError(message, retry_after=retry_after)
+
+
 def error_table() -> list[type[AiError]]:
     """Every concrete AiError, in order of code, for docs and the OpenAPI document."""
     return sorted(_leaves(AiError)[1:], key=lambda cls: (cls.code, cls.__name__))
