@@ -153,8 +153,20 @@ class Translated(msgspec.Struct, kw_only=True):
     completion_tokens: int
 
 
-Call = Generate | Transcribe | Speak | Translate
-Outcome = Generated | Transcribed | Spoken | Translated
+class Embed(msgspec.Struct, kw_only=True):
+    """Ask for embeddings from an engine that does its own tokenising (an upstream server)."""
+
+    texts: list[str]
+
+
+class Embedded(msgspec.Struct, kw_only=True):
+    vectors: Array
+    """float32 [texts, dimensions], in the order of the texts."""
+    prompt_tokens: int
+
+
+Call = Generate | Transcribe | Speak | Translate | Embed
+Outcome = Generated | Transcribed | Spoken | Translated | Embedded
 
 
 class Task(ABC):
