@@ -26,6 +26,9 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 0
     """CPU threads for all streams together; 0: all that the process may use."""
     options: dict[str, Any] = {}
+    up_to: int = 0
+    """Calls under way in the runner up to which this choice is preferred to the next one (the
+    other engine is better at many streams); 0: no bound."""
 
 
 class Sink(ABC):
@@ -50,6 +53,8 @@ class Engine(ABC):
     name: ClassVar[str]
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     """What `tune` may try."""
+    default_streams: ClassVar[int] = 1
+    """`Choice.streams` where nothing was measured: batches at once, or slots."""
     capacity: int = 1
     """Calls of `run` or `infer` that may be under way at once."""
 
@@ -86,6 +91,14 @@ class TensorEngine(Engine):
 
 class CallEngine(Engine):
     """Generates: text, transcripts, speech."""
+
+    def serves(self, call: Call) -> bool:
+        """Whether `run` can do this call; False hands it to the model's next choice. Cheap."""
+        return True
+
+    def serves(self, call: Call) -> bool:
+        """Whether this engine can do the call; a runner with several engines asks each in turn."""
+        return True
 
     @abstractmethod
     def run(self, call: Call, sink: Sink) -> Outcome:

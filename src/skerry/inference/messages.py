@@ -8,6 +8,7 @@ extension 1: msgpack [dtype, shape, bytes].
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +32,11 @@ class Load(msgspec.Struct, tag="load", array_like=True):
     context: int | None
     choices: list[Choice]
     """The first answers all it can; later ones serve what it cannot (grammar)."""
+    task_at: str = ""
+    """"module:attribute" of the task's class, so that the runner need not scan entry points
+    (75 ms) nor import the other tasks; empty: look it up by name."""
+    engines_at: dict[str, str] = {}
+    """The same for engines, by name."""
 
 
 class Run(msgspec.Struct, tag="run", array_like=True):
@@ -120,10 +126,30 @@ _from_node = msgspec.msgpack.Decoder(list[ToRunner], ext_hook=_ext_hook)
 _from_runner = msgspec.msgpack.Decoder(list[ToNode], ext_hook=_ext_hook)
 
 
-def pack(messages: list[ToRunner] | list[ToNode]) -> bytes:
+def encode(message: ToRunner | ToNode) -> bytes:
+    """One message, to be put in a frame.
+
+    Raises TypeError, ValueError, OverflowError or NotImplementedError on what msgpack cannot say.
+    """
+    return _encoder.encode(message)
+
+
+def frame(messages: Sequence[bytes]) -> bytes:
+    """A frame of encoded messages."""
+    count = len(messages)
+    if count < 16:
+        head = bytes((0x90 | count,))
+    elif count < 1 << 16:
+        head = b"\xdc" + count.to_bytes(2, "big")
+    else:
+        head = b"\xdd" + count.to_bytes(4, "big")
+    body = len(head) + sum(map(len, messages))
+    return b"".join((LENGTH.pack(body), head, *messages))
+
+
+def pack(messages: Sequence[ToRunner] | Sequence[ToNode]) -> bytes:
     """One frame."""
-    body = _encoder.encode(messages)
-    return LENGTH.pack(len(body)) + body
+    return frame([_encoder.encode(message) for message in messages])
 
 
 def unpack_for_runner(body: bytes | bytearray | memoryview) -> list[ToRunner]:
@@ -134,3 +160,32 @@ def unpack_for_runner(body: bytes | bytearray | memoryview) -> list[ToRunner]:
 def unpack_for_node(body: bytes | bytearray | memoryview) -> list[ToNode]:
     """The messages of a frame's body. Raises msgspec.DecodeError."""
     return _from_runner.decode(body)
+
+
+class Frames:
+    """Cuts a stream of bytes into the bodies of frames."""
+
+    def __init__(self, limit: int = MAX_FRAME) -> None:
+        self._limit = limit
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[memoryview]:
+        """Bodies that are now whole. Raises ValueError where a length is past the limit."""
+        if self._rest:
+            self._rest += data
+            view = memoryview(self._rest)
+        else:
+            view = memoryview(data)
+        bodies = []
+        at, end = 0, len(view)
+        while end - at >= 4:
+            (length,) = LENGTH.unpack_from(view, at)
+            if length > self._limit:
+                raise ValueError(f"a frame of {length} bytes; the bound is {self._limit}")
+            if end - at - 4 < length:
+                break
+            bodies.append(view[at + 4 : at + 4 + length])
+            at += 4 + length
+        if at or not self._rest:
+            self._rest = bytearray(view[at:])
+        return bodies

@@ -1,0 +1,115 @@
+"""The queue from which idle streams take batches of rows; it never waits for one to fill."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Item(NamedTuple, Generic[T]):
+    """A row that waits. Tuples sort by length, then by age, without a key function."""
+
+    length: int
+    """Tokens, or 1."""
+    seq: int
+    """Its place in the order of arrival; unique."""
+    index: int
+    """Its place in the request."""
+    job: T
+
+
+def choose(
+    waiting: Sequence[Item[T]], rows: int, tokens: int
+) -> tuple[list[Item[T]], list[Item[T]]]:
+    """(batch, rest): up to `rows` items of like length, always with the oldest of all.
+
+    Both come sorted by length. rows x longest of the batch is at most `tokens`, but for a single
+    row that is longer on its own. Because the oldest is always in, sorting starves nobody.
+    """
+    ordered = sorted(waiting)
+    count = len(ordered)
+    if count <= rows and count * ordered[-1].length <= tokens:
+        return ordered, []
+    oldest = min(range(count), key=lambda at: ordered[at].seq)
+    low, high = oldest, oldest + 1
+    while high - low < rows:
+        grown = high - low + 1
+        longest = ordered[high - 1].length
+        down = low > 0 and grown * longest <= tokens
+        up = high < count and grown * ordered[high].length <= tokens
+        if up and down:
+            up = ordered[high].length - longest <= ordered[low].length - ordered[low - 1].length
+        if up:
+            high += 1
+        elif down:
+            low -= 1
+        else:
+            break
+    return ordered[low:high], ordered[:low] + ordered[high:]
+
+
+class BatchQueue(Generic[T]):
+    """Rows in, batches out. Thread-safe.
+
+    rows: most rows of a batch.  tokens: most rows x longest row of a batch.
+    alive: False for a job whose rows need not run; called when a stream takes.
+    """
+
+    def __init__(self, rows: int, tokens: int, alive: Callable[[T], bool]) -> None:
+        self._rows = rows
+        self._tokens = tokens
+        self._alive = alive
+        self._waiting: list[Item[T]] = []
+        self._seq = 0
+        self._idle = 0
+        self._closed = False
+        self._ready = threading.Condition(threading.Lock())
+
+    def put(self, jobs: Sequence[tuple[T, Sequence[int]]]) -> None:
+        """Queue jobs, each with the lengths of its rows."""
+        with self._ready:
+            seq = self._seq
+            for job, lengths in jobs:
+                for index, length in enumerate(lengths):
+                    self._waiting.append(Item(length, seq, index, job))
+                    seq += 1
+            added, self._seq = seq - self._seq, seq
+            if self._idle and added:
+                self._ready.notify(min(self._idle, added))
+
+    def take(self) -> list[Item[T]]:
+        """A stream's next batch, sorted by length; waits while there is none.
+
+        With several streams idle each takes its share. [] once the queue is closed.
+        """
+        with self._ready:
+            while not self._closed:
+                if self._waiting:
+                    self._waiting = [item for item in self._waiting if self._alive(item.job)]
+                if self._waiting:
+                    # Streams that were woken and have not got here yet count as idle.
+                    share = -(-len(self._waiting) // (self._idle + 1))
+                    batch, self._waiting = choose(
+                        self._waiting, min(share, self._rows), self._tokens
+                    )
+                    return batch
+                self._idle += 1
+                try:
+                    self._ready.wait()
+                finally:
+                    self._idle -= 1
+        return []
+
+    def drop_dead(self) -> None:
+        """Forget the rows of jobs that are no longer alive."""
+        with self._ready:
+            self._waiting = [item for item in self._waiting if self._alive(item.job)]
+
+    def close(self) -> None:
+        """Wake every stream with nothing."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()

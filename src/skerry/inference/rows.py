@@ -1,0 +1,141 @@
+"""Serving a RowProcessor with a TensorEngine: requests become rows, idle streams take batches."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from skerry.engines.base import TensorEngine
+from skerry.errors import EngineError
+from skerry.inference.batch import BatchQueue, Item
+from skerry.inference.jobs import Job, Send, done, failed, timed_out
+from skerry.inference.messages import Run
+from skerry.tasks.base import RowProcessor
+
+
+class RowServer:
+    """One thread per stream of the engine; `accept` is called by the reader thread."""
+
+    def __init__(self, processor: RowProcessor, engine: TensorEngine, send: Send) -> None:
+        self._processor = processor
+        self._engine = engine
+        self._send = send
+        self._jobs: dict[int, Job] = {}
+        self._lock = threading.Lock()
+        self._queue: BatchQueue[Job] = BatchQueue(
+            processor.max_rows, processor.max_length, self._alive
+        )
+        self.capacity = max(1, engine.capacity)
+        self._threads = [
+            threading.Thread(target=self._stream, args=(at,), name=f"stream-{at}", daemon=True)
+            for at in range(self.capacity)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def accept(self, runs: Sequence[Run], now: float) -> None:
+        """Prepare what came together in one call, and queue its rows."""
+        jobs = [Job(run, now) for run in runs]
+        failures: list[bytes] = []
+        queued: list[tuple[Job, list[int]]] = []
+        for job, rows in zip(jobs, self._prepare(jobs), strict=True):
+            if isinstance(rows, BaseException):
+                failures.append(failed(job.id, rows))
+            elif not rows:
+                job.started = time.monotonic()
+                failures.append(self._finish(job))
+            else:
+                job.rows = rows
+                job.left = len(rows)
+                job.results = [None] * len(rows)
+                self._jobs[job.id] = job
+                queued.append((job, [row.length for row in rows]))
+        if queued:
+            self._queue.put(queued)
+        if failures:
+            self._send(failures)
+
+    def cancel(self, job_id: int) -> None:
+        """Drop what is queued of this request."""
+        job = self._jobs.get(job_id)
+        if job is not None:
+            job.cancelled = True
+            self._queue.drop_dead()
+
+    def close(self) -> None:
+        self._queue.close()
+        for thread in self._threads:
+            thread.join(1.0)
+
+    def _prepare(self, jobs: Sequence[Job]) -> Sequence[Any]:
+        try:
+            rows = self._processor.prepare_many([job.inputs for job in jobs])
+        except Exception as error:
+            if len(jobs) == 1:
+                return [error]
+            return [self._prepare([job])[0] for job in jobs]
+        if len(rows) != len(jobs):
+            return [EngineError(f"prepare_many gave {len(rows)} answers for {len(jobs)}")] * len(
+                jobs
+            )
+        return rows
+
+    def _alive(self, job: Job) -> bool:
+        """Called under the queue's lock. A job that is dropped is answered here, once."""
+        if not job.cancelled and job.failure is None and time.monotonic() < job.deadline:
+            return True
+        if self._jobs.pop(job.id, None) is not None:
+            self._send([timed_out(job)])
+        return False
+
+    def _stream(self, number: int) -> None:
+        while items := self._queue.take():
+            now = time.monotonic()
+            for item in items:
+                if not item.job.started:
+                    item.job.started = now
+            answers = self._execute(items, number)
+            if answers:
+                self._send(answers)
+
+    def _execute(self, items: list[Item[Job]], stream: int) -> list[bytes]:
+        """Run a batch; the answers that it completes."""
+        try:
+            results = self._infer(items, stream)
+        except Exception as error:
+            if len(items) == 1:
+                return self._fail(items[0].job, error)
+            # One row may have spoiled the batch: each gets one try of its own.
+            return [answer for item in items for answer in self._execute([item], stream)]
+        complete = []
+        with self._lock:
+            for item, result in zip(items, results, strict=True):
+                job = item.job
+                job.results[item.index] = result
+                job.left -= 1
+                if not job.left and self._jobs.pop(job.id, None) is not None:
+                    complete.append(job)
+        return [self._finish(job) for job in complete]
+
+    def _infer(self, items: list[Item[Job]], stream: int) -> list[Any]:
+        processor = self._processor
+        feeds = processor.collate([item.job.rows[item.index] for item in items])
+        results = processor.split(self._engine.infer(feeds, stream), len(items))
+        if len(results) != len(items):
+            raise EngineError(f"{len(items)} rows gave {len(results)} results")
+        return results
+
+    def _fail(self, job: Job, error: Exception) -> list[bytes]:
+        job.failure = error
+        return [failed(job.id, error)] if self._jobs.pop(job.id, None) is not None else []
+
+    def _finish(self, job: Job) -> bytes:
+        try:
+            value, usage = self._processor.finish(job.inputs, job.rows, job.results)
+        except Exception as error:
+            return failed(job.id, error)
+        return done(job, value, usage)
