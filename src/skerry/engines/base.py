@@ -96,10 +96,6 @@ class CallEngine(Engine):
         """Whether `run` can do this call; False hands it to the model's next choice. Cheap."""
         return True
 
-    def serves(self, call: Call) -> bool:
-        """Whether this engine can do the call; a runner with several engines asks each in turn."""
-        return True
-
     @abstractmethod
     def run(self, call: Call, sink: Sink) -> Outcome:
         """Execute one call. Raises AiError for what the caller did wrong (context too long)."""

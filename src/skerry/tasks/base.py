@@ -9,32 +9,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
 import numpy.typing as npt
 
 from skerry.types import Inputs, Usage
+from skerry.types import ModelFiles as ModelFiles
 
 Array = npt.NDArray[Any]
 Feeds = dict[str, Array]
 """A tensor engine's inputs or outputs by name; the first axis is the batch."""
-
-
-class ModelFiles(msgspec.Struct, frozen=True):
-    """A model on this machine, as a runner sees it."""
-
-    name: str
-    task: str
-    directory: Path
-    """Holds the entry's artifacts and its conversion's outputs under their names."""
-    options: dict[str, Any]
-    """The entry's `options` (pooling, labels …)."""
-    context: int | None = None
-
-    def path(self, name: str) -> Path:
-        return self.directory / name
 
 
 class Row(msgspec.Struct):
