@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -81,3 +82,18 @@ class AnswerStream(msgspec.Struct, kw_only=True):
     standin_for: str | None = None
     usage: Usage = msgspec.field(default_factory=Usage)
     timing: Timing = msgspec.field(default_factory=Timing)
+
+
+class ModelFiles(msgspec.Struct, frozen=True):
+    """A model on this machine, as a runner sees it."""
+
+    name: str
+    task: str
+    directory: Path
+    """Holds the entry's artifacts and its conversion's outputs under their names."""
+    options: dict[str, Any]
+    """The entry's `options` (pooling, labels …)."""
+    context: int | None = None
+
+    def path(self, name: str) -> Path:
+        return self.directory / name

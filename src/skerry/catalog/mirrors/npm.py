@@ -1,0 +1,56 @@
+"""npm:package@version/member, through npm and the registry that npm is configured with."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from skerry.catalog.mirrors.base import Fetch, Mirror
+from skerry.catalog.mirrors.command import run_client
+from skerry.catalog.mirrors.pypi import take
+from skerry.errors import ArtifactError
+
+ADDRESS = re.compile(
+    r"(?P<package>(?:@[a-z0-9._-]+/)?[a-z0-9._-]+)@(?P<version>[A-Za-z0-9.+-]+)/(?P<member>.+)"
+)
+
+
+def find_npm() -> str | None:
+    """npm's path, if it is installed."""
+    return shutil.which("npm")
+
+
+class NpmPackages(Mirror):
+    """Members of npm packages. Scripts of the package are never run."""
+
+    scheme: ClassVar[str] = "npm"
+
+    def __init__(self, npm: Callable[[], str | None] = find_npm) -> None:
+        self._npm = npm
+
+    async def fetch(self, address: str, want: Fetch) -> None:
+        match = ADDRESS.fullmatch(address)
+        if match is None:
+            raise ArtifactError("is not of the form npm:package@version/member")
+        archive = await self._tarball(match["package"], match["version"], want)
+        await take(archive, f"package/{match['member']}", want)
+
+    async def _tarball(self, package: str, version: str, want: Fetch) -> Path:
+        async def make(path: Path) -> None:
+            npm = await asyncio.to_thread(self._npm)
+            if npm is None:
+                raise ArtifactError("needs npm: install Node.js")
+            folder = path.parent
+            command = [npm, "pack", "--ignore-scripts", "--silent", "--no-update-notifier"]
+            command += ["--cache", str(folder / "cache"), "--pack-destination", str(folder)]
+            await run_client([*command, f"{package}@{version}"], folder, {}, want.at)
+            tarballs = await asyncio.to_thread(lambda: list(folder.glob("*.tgz")))
+            if len(tarballs) != 1:
+                raise ArtifactError(f"npm brought {len(tarballs)} packages of {package}@{version}")
+            await asyncio.to_thread(tarballs[0].rename, path)
+
+        return await want.work.once(f"npm:{package}@{version}", make)
