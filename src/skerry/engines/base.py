@@ -55,6 +55,8 @@ class Engine(ABC):
     """What `tune` may try."""
     default_streams: ClassVar[int] = 1
     """`Choice.streams` where nothing was measured: batches at once, or slots."""
+    distributions: ClassVar[tuple[str, ...]] = ()
+    """Packages whose version a measurement of this engine depends on."""
     capacity: int = 1
     """Calls of `run` or `infer` that may be under way at once."""
 

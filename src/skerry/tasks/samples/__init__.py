@@ -36,7 +36,7 @@ def texts(which: Which) -> list[str]:
 
 
 def picture(seed: int, side: int = 256) -> bytes:
-    """A drawn scene as JPEG: sky and ground, a few soft shapes, a texture. Same seed, same bytes."""
+    """A drawn scene as JPEG: sky, ground, soft shapes, a texture. The same seed, the same bytes."""
     from PIL import Image, ImageDraw, ImageFilter
 
     rng = np.random.default_rng(seed)
@@ -78,7 +78,7 @@ def samples(task: str, which: Which) -> list[Inputs]:
     return []
 
 
-def load(task: str) -> list[Inputs]:
+def workload(task: str) -> list[Inputs]:
     """The inputs that a throughput is measured on: short texts, or a few pictures."""
     if task in _TEXT:
         return [{_TEXT[task]: text} for text in sentences("check")]

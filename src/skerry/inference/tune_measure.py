@@ -1,0 +1,259 @@
+"""Measures one candidate in a process of its own: `python -m skerry.inference.tune_measure`.
+
+Reads one `Job` a line on stdin and writes one `Measured` or `Failed` a line on stdout; the first
+job loads the model, later ones repeat the measurement. What a library prints goes to stderr.
+A candidate that takes the process down is a candidate refused; the tuner lives on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from skerry.engines.base import CallEngine, Choice, Engine, Sink, TensorEngine
+from skerry.engines.registry import load_engine
+from skerry.errors import EngineError
+from skerry.inference.runner import resident_bytes
+from skerry.inference.tune_accuracy import compare, results
+from skerry.inference.tune_report import Accuracy
+from skerry.inference.tune_workload import calls_of
+from skerry.tasks.base import (
+    Call,
+    Generated,
+    ModelFiles,
+    Row,
+    RowProcessor,
+    Transcribe,
+)
+from skerry.tasks.registry import load_tasks
+from skerry.tasks.samples import samples, workload
+
+BATCHES = (8, 16)
+"""Rows of the batches that are measured."""
+
+
+class Job(msgspec.Struct, kw_only=True):
+    """What to measure."""
+
+    name: str
+    task: str
+    directory: str
+    options: dict[str, Any]
+    context: int | None
+    choice: Choice
+    seconds: float = 0.4
+    """Of each workload."""
+    reference: str | None = None
+    """A .npz file of fp32's results: written where it is not there, else compared with."""
+
+
+class Measured(msgspec.Struct, tag="measured", kw_only=True):
+    rates: dict[str, float]
+    unit: str
+    load_seconds: float
+    bytes: int
+    accuracy: Accuracy | None = None
+
+
+class Failed(msgspec.Struct, tag="failed"):
+    message: str
+
+
+class Quiet(Sink):
+    """Nobody listens; the time of the first piece is kept."""
+
+    streaming = True
+
+    def __init__(self) -> None:
+        self.first: float | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        return False
+
+    def emit(self, text: str) -> None:
+        if self.first is None:
+            self.first = time.perf_counter()
+
+
+class Subject:
+    """A loaded candidate."""
+
+    def __init__(self, job: Job) -> None:
+        files = ModelFiles(job.name, job.task, Path(job.directory), job.options, job.context)
+        cls = load_engine(job.choice.engine)
+        cls.convert(files, job.choice)
+        start = time.perf_counter()
+        self.task = job.task
+        self.streams = job.choice.streams
+        self.engine: Engine = cls.load(files, job.choice)
+        self.load_seconds = time.perf_counter() - start
+        processor = None
+        if isinstance(self.engine, TensorEngine) and samples(job.task, "check"):
+            processor = load_tasks()[job.task].open(files)
+        self.rows = processor if isinstance(processor, RowProcessor) else None
+
+    def measure(self, job: Job) -> Measured:
+        accuracy = None
+        if self.rows is not None and isinstance(self.engine, TensorEngine):
+            if job.reference is not None:
+                accuracy = self._accuracy(self.rows, self.engine, Path(job.reference))
+            rates, unit = self._row_rates(self.rows, self.engine, job.seconds), "rows"
+        elif isinstance(self.engine, CallEngine):
+            rates, unit = self._call_rates(self.engine)
+        else:
+            raise EngineError(f"there are no sample inputs of the task {self.task}")
+        return Measured(
+            rates=rates,
+            unit=unit,
+            load_seconds=self.load_seconds,
+            bytes=resident_bytes(),
+            accuracy=accuracy,
+        )
+
+    def _accuracy(self, rows: RowProcessor, engine: TensorEngine, path: Path) -> Accuracy | None:
+        vectors, labels = results(rows, engine, samples(self.task, "check"))
+        if not path.exists():
+            with path.open("wb") as file:
+                np.savez(file, vectors=vectors, labels=labels)
+            return None
+        with np.load(path, allow_pickle=False) as saved:
+            return compare(saved["vectors"], saved["labels"], vectors, labels)
+
+    def _row_rates(
+        self, rows: RowProcessor, engine: TensorEngine, seconds: float
+    ) -> dict[str, float]:
+        ready = sorted(
+            (row for inputs in workload(self.task) for row in rows.prepare(inputs)),
+            key=lambda row: row.length,
+        )
+        streams = min(self.streams, engine.capacity)
+        rates = {}
+        for size in (1, *BATCHES):
+            size = min(size, rows.max_rows)
+            batches = [ready[at : at + size] for at in range(0, len(ready), size)]
+            if size == 1:
+                batches = batches[:: max(1, len(batches) // 24)]
+
+            def once(stream: int, batch: list[Row]) -> int:
+                rows.split(engine.infer(rows.collate(batch), stream), len(batch))
+                return len(batch)
+
+            name = "single" if size == 1 else f"batch {size}"
+            rates[name] = _throughput(once, batches, streams, seconds)
+        return rates
+
+    def _call_rates(self, engine: CallEngine) -> tuple[dict[str, float], str]:
+        calls, unit = calls_of(self.task)
+        if not calls:
+            raise EngineError(f"there are no sample inputs of the task {self.task}")
+        engine.run(calls[0], Quiet())  # the first call pays for what is set up late
+        rates = {}
+        most = min(8, self.streams, engine.capacity)
+        for streams in sorted({min(count, most) for count in (1, 2, 4, 8)}):
+            todo = list(calls)[: max(2, 2 * streams)]
+            start = time.perf_counter()
+            done = _in_threads(engine, todo, streams)
+            name = f"{streams} stream{'s' if streams > 1 else ''}"
+            rates[name] = done / (time.perf_counter() - start)
+        return rates, unit
+
+
+def _throughput(
+    once: Callable[[int, list[Row]], int], batches: list[list[Row]], streams: int, seconds: float
+) -> float:
+    """Rows a second over all streams, each with a thread of its own, after one warm round."""
+    done = [0] * streams
+    ended = [0.0] * streams
+    errors: list[BaseException] = []
+    ready = threading.Barrier(streams)
+
+    def loop(stream: int) -> None:
+        try:
+            for batch in batches:  # each stream compiles each shape for itself
+                once(stream, batch)
+            ready.wait(60)
+            start = time.perf_counter()
+            at = stream * len(batches) // streams
+            while (now := time.perf_counter()) - start < seconds:
+                done[stream] += once(stream, batches[at % len(batches)])
+                at += 1
+            ended[stream] = now - start
+        except BaseException as error:  # raised again in the main thread
+            errors.append(error)
+            ready.abort()
+
+    threads = [threading.Thread(target=loop, args=(stream,)) for stream in range(streams)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return sum(count / took for count, took in zip(done, ended, strict=True))
+
+
+def _in_threads(engine: CallEngine, calls: list[Call], streams: int) -> float:
+    """Run the calls on that many threads; what they made: tokens, or seconds of sound."""
+    made: list[float] = []
+    errors: list[BaseException] = []
+    lock = threading.Lock()
+
+    def loop() -> None:
+        while True:
+            with lock:
+                if not calls or errors:
+                    return
+                call = calls.pop()
+            try:
+                outcome = engine.run(call, Quiet())
+            except BaseException as error:  # raised again in the main thread
+                errors.append(error)
+                return
+            if isinstance(outcome, Generated):
+                made.append(outcome.completion_tokens)
+            elif isinstance(call, Transcribe):
+                made.append(len(call.samples) / 16000)
+            else:
+                made.append(len(outcome.samples) / outcome.rate)  # type: ignore[union-attr]
+
+    threads = [threading.Thread(target=loop) for _ in range(streams)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return sum(made)
+
+
+def main() -> int:
+    """Serve jobs until stdin ends."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # libraries print; answers must stay clean
+    subject: Subject | None = None
+    for line in sys.stdin.buffer:
+        job = msgspec.json.decode(line, type=Job)
+        answer: Measured | Failed
+        try:
+            if subject is None:
+                subject = Subject(job)
+            answer = subject.measure(job)
+        except Exception as error:  # anything that an engine raises refuses the candidate
+            answer = Failed(f"{type(error).__name__}: {error}")
+        answers.write(msgspec.json.encode(answer) + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # threads of native libraries may not end
