@@ -177,6 +177,14 @@ class Task(ABC):
     def output_schema(self) -> dict[str, Any]:
         """JSON Schema of the answer."""
 
+    def input_for(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The input schema of a model with these options, where one task has several forms."""
+        return self.input_schema
+
+    def output_for(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer's schema of a model with these options."""
+        return self.output_schema
+
     def decode(self, inputs: Inputs) -> Inputs:
         """Bring binary fields (list of ints, {"0": …}, base64, data URL, bytes) to `bytes`.
 
@@ -186,7 +194,10 @@ class Task(ABC):
 
     def outline(self, inputs: Inputs) -> Inputs:
         """The inputs as the schema should see them (bytes stood for by a short string)."""
-        return {k: "" if isinstance(v, bytes) else v for k, v in inputs.items()}
+        field = self.binary_field
+        if field is None or not isinstance(inputs.get(field), bytes):
+            return inputs
+        return {**inputs, field: ""}
 
     def check(self, inputs: Inputs, options: Mapping[str, Any]) -> None:
         """Cheap checks that a schema cannot say (image header, list lengths). Raises AiError."""

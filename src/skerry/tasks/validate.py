@@ -27,13 +27,15 @@ _NAMES = {
 }
 
 
-def input_schema(task: Task, entry_schema: Mapping[str, Any]) -> dict[str, Any]:
+def input_schema(
+    task: Task, entry_schema: Mapping[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
     """The task's input schema with a model's own properties in place of the task's.
 
     A property that the model sets to false is taken away; the model then refuses that field.
     `required`, where the model gives it, replaces the task's list.
     """
-    schema = dict(task.input_schema)
+    schema = dict(task.input_for(options))
     if not entry_schema:
         return schema
     changes = dict(entry_schema)
@@ -56,7 +58,7 @@ class InputCheck:
         options: Mapping[str, Any],
     ) -> None:
         """Compiles the schema. Raises CatalogError where the model's own part is no schema."""
-        self.schema = input_schema(task, entry_schema)
+        self.schema = input_schema(task, entry_schema, options)
         self._task = task
         self._defaults = dict(defaults)
         self._options = dict(options)
