@@ -114,9 +114,7 @@ class Channel(asyncio.Protocol):
     ) -> Channel:
         """The channel over one end of a socket pair."""
         loop = asyncio.get_running_loop()
-        _, channel = await loop.create_unix_connection(
-            lambda: cls(event, lost, ended), sock=sock
-        )
+        _, channel = await loop.create_unix_connection(lambda: cls(event, lost, ended), sock=sock)
         return channel
 
     def __len__(self) -> int:
@@ -145,7 +143,9 @@ class Channel(asyncio.Protocol):
         except (TypeError, ValueError, OverflowError, NotImplementedError) as error:
             raise InvalidInput(f"The input cannot be passed on: {error}") from error
         if len(message) > MAX_FRAME // 2:
-            raise RequestTooLarge(f"The input is {len(message) >> 20} MB; at most 128 MB can be sent")
+            raise RequestTooLarge(
+                f"The input is {len(message) >> 20} MB; at most 128 MB can be sent"
+            )
         self._pending[pending.id] = pending
         self._send(message)
         return pending

@@ -224,7 +224,9 @@ def main(arguments: list[str]) -> int:
             server = build(load, outbox.send, engines)
         except Exception as error:
             log_failure(f"{load.name} cannot be loaded", error)
-            text = str(error) if isinstance(error, SkerryError) else f"{type(error).__name__}: {error}"
+            text = (
+                str(error) if isinstance(error, SkerryError) else f"{type(error).__name__}: {error}"
+            )
             outbox.send([encode(Refused(text[:1000]))])
             return 1
         # What loading made lives as long as the process: spare every collection the walk.
