@@ -12,7 +12,7 @@ import msgspec
 from skerry.catalog.entry import Entry
 from skerry.catalog.locks import locked
 from skerry.engines.base import Choice, Engine
-from skerry.engines.registry import find_engine
+from skerry.engines.registry import load_engine
 from skerry.errors import EngineMissing
 from skerry.inference.machine import Machine, this_machine
 from skerry.inference.tune_plan import candidates, decide, guess
@@ -107,7 +107,7 @@ class Tuner:
             report = Report(
                 model=entry.name,
                 key=path.stem,
-                machine=msgspec.to_builtins(machine),
+                machine=machine,
                 made=datetime.now(UTC).isoformat(timespec="seconds"),
                 seconds=run.elapsed(),
                 unit=run.unit,
@@ -135,7 +135,7 @@ class Tuner:
         wanting: list[str] = []
         for name in entry.engines:
             try:
-                cls = find_engine(name)
+                cls = load_engine(name)
             except EngineMissing as error:
                 wanting.append(str(error))
                 continue

@@ -25,18 +25,22 @@ class Child:
 
     def __init__(self, module: str = "skerry.inference.tune_measure") -> None:
         self._module = module
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __aexit__
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            self._module,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=self._errors,
-        )
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __aexit__
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                self._module,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=self._errors,
+            )
+        except BaseException:
+            self._errors.close()
+            raise
         return self
 
     async def __aexit__(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from skerry.engines.base import Choice
+from skerry.inference.machine import Machine
 
 COSINE_FLOOR = 0.995
 """Least mean cosine of a candidate's vectors to those of fp32."""
@@ -66,7 +67,7 @@ class Report(msgspec.Struct, kw_only=True):
     model: str
     key: str
     """Of the model's files; see `Tuner.key`."""
-    machine: dict[str, Any]
+    machine: Machine
     made: str
     """UTC, ISO 8601."""
     seconds: float
