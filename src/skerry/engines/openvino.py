@@ -13,6 +13,7 @@ Options (`engine_options.openvino`):
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -73,8 +74,12 @@ class OpenVino(TensorEngine):
             "INFERENCE_PRECISION_HINT": _HINT[choice.precision],
             # The node shares these cores: the scheduler places the threads better than a pin.
             "ENABLE_CPU_PINNING": False,
-            "CACHE_DIR": str(files.path("openvino-cache")),
         }
+        if os.access(files.directory, os.W_OK):
+            # A folder for each way of running: the cache's own key leaves the precision out, and a
+            # graph cached in fp32 crashes the process when it is executed in bf16 (2026.4).
+            way = f"{choice.precision}-{choice.streams}x{choice.threads}"
+            config["CACHE_DIR"] = str(files.path("openvino-cache") / way)
         if choice.threads:
             config["INFERENCE_NUM_THREADS"] = choice.threads
         try:

@@ -13,12 +13,12 @@ GROUP = "skerry.engines"
 def engine_names() -> list[str]:
     """Every engine that an installed package registers, in order of name.
 
-    Being registered does not mean that its library is there: see `find_engine(name).missing()`.
+    Being registered does not mean that its library is there: see `load_engine(name).missing()`.
     """
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
-def find_engine(name: str) -> type[Engine]:
+def load_engine(name: str) -> type[Engine]:
     """The class of the engine `name`, whether or not its library is installed.
 
     Raises EngineMissing for an unknown name; EngineError, naming the distribution, where the entry
@@ -48,18 +48,6 @@ def find_engine(name: str) -> type[Engine]:
             f"The engine {name!r} of {_distribution(point)} is {point.value}, which is not a"
             " subclass of skerry.engines.base.Engine. Update or uninstall that package."
         )
-    return cls
-
-
-def load_engine(name: str) -> type[Engine]:
-    """The class of an engine that can be used here.
-
-    Raises EngineMissing saying what to install, or EngineError (see find_engine).
-    """
-    cls = find_engine(name)
-    advice = cls.missing()
-    if advice is not None:
-        raise EngineMissing(f"The engine {name!r} is not installed: {advice}")
     return cls
 
 
