@@ -21,7 +21,9 @@ class ImageTask(Task):
     def input_schema(self) -> dict[str, Any]:
         return {
             "type": "object",
-            "properties": {"image": binary_schema("The image: PNG, JPEG, GIF, WebP, BMP …")},
+            "properties": {
+                "image": binary_schema("The image: PNG, JPEG, GIF, WebP, BMP, TIFF or AVIF.")
+            },
             "required": ["image"],
             "additionalProperties": False,
         }

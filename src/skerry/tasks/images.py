@@ -96,10 +96,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Pillow's number: 2 bilinear, 3 bicubic."""
 
     def box(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """The part of the picture that is used: (left, top, right, bottom)."""
-        if self.crop is None:
-            return 0, 0, width, height
-        side = max(1, int(self.crop * min(width, height)))
+        """The centre square that is used: (left, top, right, bottom)."""
+        side = max(1, int((self.crop or 1.0) * min(width, height)))
         left, top = (width - side) // 2, (height - side) // 2
         return left, top, left + side, top + side
 
@@ -107,8 +105,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """float32 [3, height, width]."""
         from PIL.Image import Resampling
 
-        box = self.box(*image.size)
-        small = image.resize(self.size, Resampling(self.resample), box=box)
+        if self.crop is not None:  # crop first: resize(box=…) blends in what lies outside
+            image = image.crop(self.box(*image.size))
+        small = image.resize(self.size, Resampling(self.resample))
         pixels: Array = np.asarray(small, np.float32)
         if self.bgr:
             pixels = pixels[..., ::-1]
@@ -153,7 +152,7 @@ def _from_hub(config: Mapping[str, Any]) -> dict[str, Any]:
     if config.get("do_rescale", True):
         out["scale"] = config.get("rescale_factor", 1 / 255)
     if config.get("do_normalize", True) and config.get("image_mean"):
-        out["mean"], out["std"] = config["image_mean"], config["image_std"]
+        out["mean"], out["std"] = config["image_mean"], config.get("image_std", [])
     if config.get("resample") is not None:
         out["resample"] = config["resample"]
     return out

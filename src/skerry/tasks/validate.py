@@ -96,7 +96,9 @@ class InputCheck:
                 "Bad input: Error: the input is nested too deeply. Send a flatter object"
             ) from error
         except (ValueError, OverflowError, TypeError) as error:
-            raise InvalidInput(f"Bad input: Error: {error}. Send what JSON can hold") from error
+            odd = _where(seen, _foreign)
+            reason = f"{odd} is something that JSON has not" if odd else str(error)
+            raise InvalidInput(f"Bad input: Error: {reason}. Send JSON values") from error
         self._task.check(decoded, self._options)
         return decoded
 
@@ -224,6 +226,10 @@ def _short(value: Any) -> str:
 
 def _not_finite(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
+
+
+def _foreign(value: Any) -> bool:
+    return not isinstance(value, dict | list | str | int | float | None)
 
 
 def _surrogate(value: Any) -> bool:
