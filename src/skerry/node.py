@@ -14,9 +14,8 @@ from skerry.ai.record import Record
 from skerry.ai.resolve import Resolve
 from skerry.ai.spend import Spend
 from skerry.ai.validate import Validate
-from skerry.catalog.catalog import Catalog
-from skerry.catalog.progress import PullProgress
-from skerry.catalog.store import Store
+from skerry.catalog.open import open_catalog, open_store
+from skerry.catalog.progress import Progress
 from skerry.inference.core import Inference
 from skerry.inference.tune import Tuner
 from skerry.settings import Settings
@@ -34,13 +33,15 @@ class Node:
     """
 
     def __init__(
-        self, settings: Settings, on_pull: Callable[[PullProgress], None] | None = None
+        self, settings: Settings, on_pull: Callable[[Progress], None] | None = None
     ) -> None:
         self.settings = settings
         self.tasks = load_tasks()
-        self.catalog = Catalog(settings.catalog)
-        self.store = Store(settings.models, hub=settings.hub, offline=settings.offline)
-        self.tuner = Tuner(settings.models, threads=settings.threads)
+        self.catalog = open_catalog(settings)
+        self.store = open_store(settings)
+        self.tuner = Tuner(
+            settings.models.expanduser(), threads=settings.threads, enabled=settings.tune
+        )
         self.events = RecentEvents()
         self.inference = Inference(settings, self.store, self.tuner, on_pull=on_pull)
         self.ai = AI(
