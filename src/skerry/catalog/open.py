@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from skerry.catalog.catalog import Catalog
 from skerry.catalog.mirrors.base import Mirror
@@ -29,7 +30,7 @@ def open_mirrors(settings: Settings, environ: Mapping[str, str]) -> list[Mirror]
     return [
         Hub(settings.hub, environ.get("HF_TOKEN") or None),
         Packages(),
-        NpmPackages(),
+        NpmPackages(environ, Path.home()),
         Web(),
         PlainWeb(),
         LocalFile(),

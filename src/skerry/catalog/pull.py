@@ -14,6 +14,7 @@ from skerry.catalog.blobs import Blobs
 from skerry.catalog.blocking import Stop, run_blocking
 from skerry.catalog.convert.run import run_recipe
 from skerry.catalog.entry import Artifact, Conversion, Entry, Parts
+from skerry.catalog.failures import Failure, all_failed, first_error, mirror_name
 from skerry.catalog.files import check_room, full_disk, sha256, sync, write_durably
 from skerry.catalog.layout import MANIFEST, Layout, Manifest, StoredFile, fingerprint, pin_key
 from skerry.catalog.locks import locked
@@ -22,7 +23,7 @@ from skerry.catalog.mirrors.parts import fetch_parts
 from skerry.catalog.pins import Pins
 from skerry.catalog.progress import Meter, Report
 from skerry.catalog.workspace import Workspace
-from skerry.errors import ArtifactError, DiskFull, HashMismatch, MirrorsFailed, Offline
+from skerry.errors import ArtifactError, DiskFull, HashMismatch, Offline
 
 PARALLEL = 4
 """Artifacts fetched at once."""
@@ -82,7 +83,7 @@ class Pull:
                     for artifact in artifacts
                 }
         except* ArtifactError as errors:
-            raise _first(errors) from errors
+            raise first_error(errors) from errors
         return {name: task.result() for name, task in tasks.items()}
 
     def _key(self, artifact: Artifact, wanted: str | None) -> str:
@@ -115,11 +116,11 @@ class Pull:
     async def _from_mirrors(
         self, artifact: Artifact, wanted: str | None, key: str, work: Workspace
     ) -> StoredFile:
-        failures: list[tuple[str, ArtifactError]] = []
+        failures: list[Failure] = []
         path = self._layout.partial(key)
         await asyncio.to_thread(lambda: path.parent.mkdir(parents=True, exist_ok=True))
         for mirror in artifact.mirrors:
-            text = _name(mirror)
+            text = mirror_name(mirror)
             want = Fetch(
                 path=path,
                 size=artifact.size,
@@ -136,7 +137,7 @@ class Pull:
                 raise
             except ArtifactError as error:
                 failures.append((text, error))
-        raise self._all_failed(artifact, failures)
+        raise all_failed(self._entry.name, artifact.name, failures)
 
     async def _from_mirror(
         self, mirror: str | Parts, want: Fetch, artifact: Artifact
@@ -144,13 +145,13 @@ class Pull:
         resumed = await asyncio.to_thread(want.path.is_file)
         await self._fetch(mirror, want)
         try:
-            return await self._verify(want, artifact, _name(mirror))
+            return await self._verify(want, artifact, mirror_name(mirror))
         except HashMismatch:
             if not resumed:
                 raise
         # the first bytes may have been another file's: once more from the start
         await self._fetch(mirror, want)
-        return await self._verify(want, artifact, _name(mirror))
+        return await self._verify(want, artifact, mirror_name(mirror))
 
     async def _fetch(self, mirror: str | Parts, want: Fetch) -> None:
         if isinstance(mirror, Parts):
@@ -181,30 +182,6 @@ class Pull:
         self._meter.at(artifact.name, size, mirror=mirror)
         return StoredFile(found, size, mirror)
 
-    def _all_failed(
-        self, artifact: Artifact, failures: list[tuple[str, ArtifactError]]
-    ) -> ArtifactError:
-        what = f"{self._entry.name}: {artifact.name}"
-        lines = "".join(f"\n  {mirror}: {error}" for mirror, error in failures)
-        kinds = {type(error) for _, error in failures}
-        if not failures:
-            return MirrorsFailed(f"{what} has no mirrors: add one to the catalog entry")
-        cause = failures[-1][1]
-        failed: ArtifactError
-        if kinds == {HashMismatch}:
-            failed = HashMismatch(
-                f"{what}: every mirror sent other bytes than the catalog names{lines}"
-            )
-        elif Offline in kinds:
-            failed = Offline(
-                f"{what} is not in the store and the network is closed; pull it online first"
-                f" (skerry models pull {self._entry.name}){lines}"
-            )
-        else:
-            failed = MirrorsFailed(f"{what}: no mirror could send it{lines}")
-        failed.__cause__ = cause
-        return failed
-
     async def _convert(
         self, conversion: Conversion, files: Mapping[str, StoredFile], work: Workspace
     ) -> dict[str, StoredFile]:
@@ -231,24 +208,3 @@ class Pull:
                 target.rename(self._layout.trash / f"old-{os.urandom(8).hex()}")
             temporary.rename(target)
             sync(target.parent)
-
-
-def _name(mirror: str | Parts) -> str:
-    if isinstance(mirror, str):
-        return mirror
-    return f"{mirror.parts[0]} and {len(mirror.parts) - 1} more parts"
-
-
-def _first(errors: BaseExceptionGroup[ArtifactError]) -> ArtifactError:
-    """One error for all; a full disk before the rest, which it may have caused."""
-    flat: list[ArtifactError] = []
-
-    def walk(group: BaseExceptionGroup[ArtifactError]) -> None:
-        for each in group.exceptions:
-            if isinstance(each, BaseExceptionGroup):
-                walk(each)
-            else:
-                flat.append(each)
-
-    walk(errors)
-    return next((error for error in flat if isinstance(error, DiskFull)), flat[0])

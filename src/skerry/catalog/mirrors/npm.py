@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from yarl import URL
+
 from skerry.catalog.mirrors.base import Fetch, Mirror
 from skerry.catalog.mirrors.command import run_client
+from skerry.catalog.mirrors.http import download
+from skerry.catalog.mirrors.npm_registry import find_registry, tarball_url
 from skerry.catalog.mirrors.pypi import take
 from skerry.errors import ArtifactError
 
@@ -29,7 +33,15 @@ class NpmPackages(Mirror):
 
     scheme: ClassVar[str] = "npm"
 
-    def __init__(self, npm: Callable[[], str | None] = find_npm) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        home: Path,
+        npm: Callable[[], str | None] = find_npm,
+    ) -> None:
+        """`environ` and `home` say which registry is configured, where npm is not installed."""
+        self._environ = environ
+        self._home = home
         self._npm = npm
 
     async def fetch(self, address: str, want: Fetch) -> None:
@@ -42,15 +54,37 @@ class NpmPackages(Mirror):
     async def _tarball(self, package: str, version: str, want: Fetch) -> Path:
         async def make(path: Path) -> None:
             npm = await asyncio.to_thread(self._npm)
-            if npm is None:
-                raise ArtifactError("needs npm: install Node.js")
-            folder = path.parent
-            command = [npm, "pack", "--ignore-scripts", "--silent", "--no-update-notifier"]
-            command += ["--cache", str(folder / "cache"), "--pack-destination", str(folder)]
-            await run_client([*command, f"{package}@{version}"], folder, {}, want.at)
-            tarballs = await asyncio.to_thread(lambda: list(folder.glob("*.tgz")))
-            if len(tarballs) != 1:
-                raise ArtifactError(f"npm brought {len(tarballs)} packages of {package}@{version}")
-            await asyncio.to_thread(tarballs[0].rename, path)
+            if npm is not None:
+                await _pack(npm, package, version, path, want)
+            else:
+                await self._download(package, version, path, want)
 
         return await want.work.once(f"npm:{package}@{version}", make)
+
+    async def _download(self, package: str, version: str, path: Path, want: Fetch) -> None:
+        """Without npm: the registry's own protocol."""
+        registry = await asyncio.to_thread(find_registry, package, self._environ, self._home)
+
+        def part(name: str, at: Callable[[int], None]) -> Fetch:
+            target = path.with_name(name)
+            return Fetch(
+                path=target, size=None, sha256=None, work=want.work, at=at, sized=lambda _: None
+            )
+
+        document = part("version.json", lambda _: None)
+        url = registry.version_url(package, version)
+        await download(url, document, headers=registry.headers)
+        tarball = tarball_url(await asyncio.to_thread(document.path.read_bytes))
+        same = URL(tarball).origin() == URL(registry.url).origin()
+        await download(tarball, part(path.name, want.at), headers=registry.headers if same else {})
+
+
+async def _pack(npm: str, package: str, version: str, path: Path, want: Fetch) -> None:
+    folder = path.parent
+    command = [npm, "pack", "--ignore-scripts", "--silent", "--no-update-notifier"]
+    command += ["--cache", str(folder / "cache"), "--pack-destination", str(folder)]
+    await run_client([*command, f"{package}@{version}"], folder, {}, want.at)
+    tarballs = await asyncio.to_thread(lambda: list(folder.glob("*.tgz")))
+    if len(tarballs) != 1:
+        raise ArtifactError(f"npm brought {len(tarballs)} packages of {package}@{version}")
+    await asyncio.to_thread(tarballs[0].rename, path)

