@@ -61,6 +61,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     """Bytes of the largest request body; tasks set lower bounds of their own."""
     threads: int = 0
     """CPU threads of a runner; 0: all."""
+    origins: list[str] = []
+    """Web origins (shell patterns) whose pages may call the node; loopback ones always may."""
     hub: str = "https://huggingface.co"
     """Base URL of the hub that hf: mirrors name."""
     accept_licences: list[str] = []
@@ -80,7 +82,7 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
 
 
 PREFIX = "SKERRY_"
-_ELSEWHERE = {"SKERRY_CONFIG", "SKERRY_URL", "SKERRY_TOKEN"}
+_ELSEWHERE = {"SKERRY_CONFIG", "SKERRY_URL", "SKERRY_TOKEN", "SKERRY_DEBUG"}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""The HTTP application of a node: every face, on one port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from aiohttp import web
+
+from skerry.api.cloudflare import RunFace
+from skerry.api.errors import openai_form
+from skerry.api.face import Face, Models, Runs
+from skerry.api.guard import guarded
+from skerry.api.health import Health
+from skerry.api.models import ModelsFace
+from skerry.api.openai.chat import Chat
+from skerry.api.openai.embeddings import Embeddings
+from skerry.api.origins import OriginGuard
+from skerry.api.routing import fallbacks
+from skerry.inference.status import ModelStatus
+from skerry.settings import Settings
+from skerry.tasks.base import Task
+
+OPENAI_BASES = ("/client/v4/accounts/{account}/ai/v1", "/v1")
+
+
+class ModelStates(Protocol):
+    """Whatever knows which models are resident: inference.Inference."""
+
+    def status(self) -> list[ModelStatus]:
+        """Every model that is resident, on its way, or failed."""
+
+
+def build_app(
+    *,
+    ai: Runs,
+    catalog: Models,
+    tasks: Mapping[str, Task],
+    inference: ModelStates,
+    settings: Settings,
+    version: str,
+) -> web.Application:
+    """Build the application. Run it with `handler_cancellation=True`: a client that goes away
+    then cancels its run."""
+    app = web.Application(client_max_size=settings.max_body)
+    face = Face(ai, catalog, tasks, settings)
+    app.add_routes(RunFace(face).routes())
+    app.add_routes(ModelsFace(face).routes())
+    chat, embeddings = Chat(face), Embeddings(face)
+    for base in OPENAI_BASES:
+        app.add_routes(
+            [
+                web.post(f"{base}/chat/completions", guarded(chat.create, openai_form)),
+                web.post(f"{base}/embeddings", guarded(embeddings.create, openai_form)),
+            ]
+        )
+    app.add_routes(Health(inference, settings, version).routes())
+    OriginGuard(settings.origins).install(app)
+    app.add_routes(fallbacks())
+    return app
