@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -67,14 +67,49 @@ class AI:
     async def run(self, model: str, inputs: dict[str, Any], *, timeout: float | None = None) -> Any:
         """The model's answer: a dict, a list, or bytes.
 
-        With `inputs["stream"]` true (text generation) it answers an async iterator of pieces
-        {"response": "…"}; leaving the loop early and closing it cancels the run.
+        With `inputs["stream"]` true (text generation) it answers a Stream: an async iterator of
+        pieces {"response": "…"}, the last of which has an empty response and the "usage".
         Embeddings come as lists of floats. timeout: seconds.
         Raises AiError.
         """
         if self._backend is None:
             raise InternalError("skerry.AI is not open: use `async with skerry.AI() as ai:`")
         return await self._backend.run(model, inputs, timeout)
+
+
+class Stream:
+    """A streamed answer: an async iterator of pieces.
+
+    Leaving an `async with` around it, or calling aclose, cancels a run that still goes on.
+    """
+
+    def __init__(
+        self, pieces: AsyncIterator[dict[str, Any]], on_close: Callable[[], object] | None = None
+    ) -> None:
+        self._pieces = pieces
+        self._on_close = on_close
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        piece = await anext(self._pieces)
+        # The last piece repeats the whole text, for faces that want it: not part of the stream.
+        return piece | {"response": ""} if "usage" in piece else piece
+
+    async def aclose(self) -> None:
+        """Cancel the run, if it still goes on."""
+        close = getattr(self._pieces, "aclose", None)
+        if close is not None:
+            await close()
+        if self._on_close is not None:
+            self._on_close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
 
 class _Local:
@@ -104,7 +139,7 @@ class _Local:
         reply = await self._node.ai.run(request)
         if isinstance(reply, Answer):
             return _plain(reply.value)
-        return reply.pieces
+        return Stream(reply.pieces)
 
 
 def _plain(value: Any) -> Any:
@@ -149,7 +184,7 @@ class _Remote:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise InternalError(f"{self._base}: {error or 'no answer in time'}") from error
         if response.content_type == "text/event-stream":
-            return _pieces(response)
+            return Stream(_pieces(response), response.close)
         async with response:
             raw = await response.read()
             if response.status >= 400:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Self
 
 from skerry.errors import Aborted, AiError
 from skerry.types import Answer, AnswerStream
@@ -16,23 +16,50 @@ def when_ended(reply: Answer | AnswerStream, call: Ended) -> Answer | AnswerStre
     if isinstance(reply, Answer):
         call(reply, None)
         return reply
-    reply.pieces = _watch(reply, reply.pieces, call)
+    reply.pieces = _Watched(reply, reply.pieces, call)
     return reply
 
 
-async def _watch(
-    stream: AnswerStream, pieces: AsyncIterator[dict[str, Any]], call: Ended
-) -> AsyncIterator[dict[str, Any]]:
-    failure: AiError | None = Aborted("The caller went away before the answer was whole")
-    try:
-        async for piece in pieces:
-            yield piece
-        failure = None
-    except AiError as error:
-        failure = error
-        raise
-    finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            await close()
-        call(stream, failure)
+class _Watched:
+    """A stream's pieces. Not a generator: closing one that was never begun would do nothing."""
+
+    def __init__(
+        self, stream: AnswerStream, pieces: AsyncIterator[dict[str, Any]], call: Ended
+    ) -> None:
+        self._stream = stream
+        self._pieces = pieces
+        self._call: Ended | None = call
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        try:
+            return await anext(self._pieces)
+        except StopAsyncIteration:
+            self._end(None)
+            raise
+        except AiError as error:
+            self._end(error)
+            raise
+        except BaseException:
+            self._end(_left())
+            raise
+
+    async def aclose(self) -> None:
+        """Cancel the run, if it still goes on."""
+        try:
+            close = getattr(self._pieces, "aclose", None)
+            if close is not None:
+                await close()
+        finally:
+            self._end(_left())
+
+    def _end(self, error: AiError | None) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call(self._stream, error)
+
+
+def _left() -> Aborted:
+    return Aborted("The caller went away before the answer was whole")
