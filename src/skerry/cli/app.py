@@ -1,0 +1,96 @@
+"""The command line as a whole: its commands, and what an error looks like."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import skerry
+from skerry.cli import doctor, models, models_change, options, serve, version
+from skerry.cli import run as run_command
+from skerry.errors import SkerryError
+
+USAGE = 2
+INTERRUPTED = 130
+
+
+def _start(
+    *,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error.", envvar="SKERRY_DEBUG")
+    ] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Workers AI on machines you own: real models behind Cloudflare's and OpenAI's APIs.
+
+    Start with `skerry run @skerry/smollm2-135m-instruct "Say hello"`, or `skerry serve`.
+    """
+    if debug:
+        os.environ["SKERRY_DEBUG"] = "1"
+    if show_version:
+        typer.echo(skerry.__version__)
+        raise typer.Exit
+
+
+def build() -> typer.Typer:
+    """The Typer application."""
+    app = typer.Typer(
+        name="skerry",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_start)
+    app.command("serve")(serve.serve)
+    app.command("run")(run_command.run)
+    app.add_typer(_models(), name="models")
+    app.command("doctor")(doctor.doctor)
+    app.command("version")(version.version)
+    return app
+
+
+def _models() -> typer.Typer:
+    group = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        help="The catalog and the store: which models there are, and which are here.",
+    )
+    group.command("list")(models.list_models)
+    group.command("show")(models.show)
+    group.command("pull")(models_change.pull)
+    group.command("tune")(models_change.tune)
+    group.command("pin")(models_change.pin)
+    group.command("rm")(models_change.rm)
+    group.command("import")(models_change.import_model)
+    return group
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command; the exit code: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+    try:
+        code = build()(args=list(arguments), prog_name="skerry", standalone_mode=True)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
+    except (KeyboardInterrupt, options.Interrupted) as stop:
+        typer.echo(f"stopped{f': {stop}' if str(stop) else ''}", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough (head): point stdout away, or Python complains.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (SkerryError, OSError) as error:
+        if os.environ.get("SKERRY_DEBUG"):
+            traceback.print_exc()
+        typer.echo(f"error: {_one_line(error)}", err=True)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
