@@ -342,7 +342,7 @@ def overlap(a: Array, b: Array) -> float:
     wide = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     high = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     both = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - wide * high
-    return wide * high / both
+    return float(wide * high / both)
 
 
 @settings(deadline=None)

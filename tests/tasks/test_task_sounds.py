@@ -54,11 +54,11 @@ def wav(body: bytes, kind: int, channels: int, rate: int, bits: int, extra: byte
 
 def pcm(samples: Array, bits: int) -> bytes:
     if bits == 8:
-        return np.round(samples * 127 + 128).astype(np.uint8).tobytes()
+        return bytes(np.round(samples * 127 + 128).astype(np.uint8).tobytes())
     whole = np.round(samples.astype(np.float64) * (2 ** (bits - 1) - 1)).astype("<i4")
     if bits == 24:
-        return whole.view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
-    return whole.astype(f"<i{bits // 8}").tobytes()
+        return bytes(whole.view(np.uint8).reshape(-1, 4)[:, :3].tobytes())
+    return bytes(whole.astype(f"<i{bits // 8}").tobytes())
 
 
 def encoded(kind: str, codec: str, samples: Array, rate: int = RATE) -> bytes:
