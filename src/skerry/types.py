@@ -69,7 +69,7 @@ class Answer(msgspec.Struct, kw_only=True):
     """Set where `value` is bytes to be sent as they are (audio/mpeg …)."""
 
 
-class AnswerStream(msgspec.Struct, kw_only=True):
+class AnswerStream(msgspec.Struct, kw_only=True, weakref=True):
     """An answer that is still being made.
 
     `pieces` yields Cloudflare's stream objects ({"response": "tok"}, the last one with "usage");

@@ -16,7 +16,7 @@ class Item(NamedTuple, Generic[T]):
     """Tokens, or 1."""
     seq: int
     """Its place in the order of arrival; unique."""
-    index: int
+    row: int
     """Its place in the request."""
     job: T
 
@@ -68,13 +68,18 @@ class BatchQueue(Generic[T]):
         self._closed = False
         self._ready = threading.Condition(threading.Lock())
 
+    @property
+    def idle(self) -> int:
+        """Streams that wait for rows."""
+        return self._idle
+
     def put(self, jobs: Sequence[tuple[T, Sequence[int]]]) -> None:
         """Queue jobs, each with the lengths of its rows."""
         with self._ready:
             seq = self._seq
             for job, lengths in jobs:
-                for index, length in enumerate(lengths):
-                    self._waiting.append(Item(length, seq, index, job))
+                for row, length in enumerate(lengths):
+                    self._waiting.append(Item(length, seq, row, job))
                     seq += 1
             added, self._seq = seq - self._seq, seq
             if self._idle and added:

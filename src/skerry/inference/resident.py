@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import signal
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 from skerry.errors import (
     Aborted,
@@ -84,11 +87,13 @@ class Resident:
         self._settled = asyncio.Event()
         """Set while the state is one that a request can act on: ready, failed, draining."""
         self._wanted = asyncio.Event()
+        self._drained = asyncio.Event()
         self._ended: asyncio.Future[str] | None = None
         self._failed_until = 0.0
         self._hold = HOLD
         self._times: deque[float] = deque(maxlen=64)
         self._one_by_one = asyncio.Lock()
+        self._last_status = 0
         self._log: list[str] = []
         self._task = asyncio.get_running_loop().create_task(
             self._keep(), name=f"runner {self.name}"
@@ -116,13 +121,11 @@ class Resident:
             return await self._attempt(request, deadline)
         except RunnerDied as error:
             reason = await self._why(error)
-        # Whatever killed it was one of those that it had: each goes alone this time, so that only
-        # the guilty one dies twice.
-        self._waiting += 1
-        try:
+        # A crash is the work of one of the requests that it had: each goes alone this time, so
+        # that only the guilty one dies twice. SIGKILL came from outside.
+        alone = self._last_status != -signal.SIGKILL
+        if alone:
             await self._turn(deadline)
-        finally:
-            self._waiting -= 1
         try:
             return await self._attempt(request, deadline)
         except RunnerDied as error:
@@ -130,7 +133,8 @@ class Resident:
             message = f"{self.name}: its runner died twice over this request ({reason}; {again})"
             raise InternalError(message) from error
         finally:
-            self._one_by_one.release()
+            if alone:
+                self._one_by_one.release()
 
     async def wait(self, deadline: float) -> None:
         """Wait until the model is ready. Raises AiError."""
@@ -161,11 +165,14 @@ class Resident:
         return float(min(60, max(1, math.ceil(self.in_flight / 2 / rate))))
 
     async def _turn(self, deadline: float) -> None:
+        self._waiting += 1
         try:
             async with asyncio.timeout_at(deadline):
                 await self._one_by_one.acquire()
         except TimeoutError as error:
             raise self._timeout() from error
+        finally:
+            self._waiting -= 1
 
     async def _attempt(self, request: InferenceRequest, deadline: float) -> Answer | AnswerStream:
         loop = asyncio.get_running_loop()
@@ -193,7 +200,7 @@ class Resident:
             pieces = Pieces(pending, channel, timer, self._why)
             stream = AnswerStream(pieces=pieces, model=self.name)
             stream.timing.load = waited
-            pieces.answer = stream
+            pieces.answer = weakref.ref(stream)
             return stream
         timer.cancel()
         done = pending.done
@@ -288,17 +295,23 @@ class Resident:
                 self._ready(message)
                 ready.set_result(None)
 
+        def left(reason: str) -> None:
+            self._leave()  # at once: whoever is woken by this must not find it ready
+            if not lost.done():
+                lost.set_result(reason)
+
         process = await Process.start(self._command, self._environ, _setter(exited))
         self._process = process
         begun = time.monotonic()
         fault = ""
         ready_at = None
         try:
-            channel = await Channel.open(process.sock, event, _setter(lost), self._request_ended)
+            channel = await Channel.open(process.sock, event, left, self._request_ended)
             self._channel = channel
             channel.load(self.load)
+            first: set[asyncio.Future[Any]] = {ready, lost}
             await asyncio.wait(
-                {ready, lost}, timeout=self._start_timeout, return_when=asyncio.FIRST_COMPLETED
+                first, timeout=self._start_timeout, return_when=asyncio.FIRST_COMPLETED
             )
             if ready.done():
                 ready_at = time.monotonic()
@@ -309,14 +322,13 @@ class Resident:
             else:
                 fault = f"it was not ready after {self._start_timeout:g} s"
                 process.kill()
-            self._leave()
             await asyncio.wait({exited}, timeout=EXIT)
         finally:
             self._leave()
             process.kill()
             if self._channel is not None:
                 self._channel.close()
-            status = await asyncio.shield(exited)
+            status = self._last_status = await asyncio.shield(exited)
             self._log = process.log()
             reason = _reason(fault, status, process.last_words())
             ended.set_result(reason)
@@ -357,6 +369,7 @@ class Resident:
         self.last_used = now = time.monotonic()
         self._times.append(now)
         if not self.in_flight:
+            self._drained.set()
             self._changed()
 
     # -- the end ----------------------------------------------------------------------------
@@ -364,9 +377,13 @@ class Resident:
     async def close(self, grace: float) -> None:
         """Take nothing more, wait up to `grace` seconds for what runs, end the runner."""
         self._become("draining", "being unloaded")
-        until = time.monotonic() + grace
-        while self.in_flight and time.monotonic() < until:
-            await asyncio.sleep(0.02)
+        if self.in_flight and grace:
+            self._drained.clear()
+            try:
+                async with asyncio.timeout(grace):
+                    await self._drained.wait()
+            except TimeoutError:
+                pass  # what still runs is aborted below
         if self._channel is not None:
             self._channel.fail_all(lambda: Aborted(f"{self.name} was unloaded"))
             self._channel.close()
@@ -382,8 +399,8 @@ class Resident:
         if self._process is None or self.state != "ready":
             return
         try:
-            with open(f"/proc/{self._process.pid}/statm", "rb") as file:
-                self.bytes = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            fields = Path(f"/proc/{self._process.pid}/statm").read_bytes().split()
+            self.bytes = int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
         except (OSError, IndexError, ValueError):
             return  # it has just ended, or this is no Linux: the last figure stands
 
@@ -416,6 +433,5 @@ def _setter(future: asyncio.Future[T]) -> Callable[[T], None]:
 
 def _reason(fault: str, status: int, words: str) -> str:
     ended = how_it_ended(status)
-    closed = fault == "its socket closed"
-    said = ended if closed or not fault else f"{fault} ({ended})"
+    said = f"{fault} ({ended})" if fault and not fault.startswith("its socket") else ended
     return f"{said}: {words}" if words else said

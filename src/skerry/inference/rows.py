@@ -115,7 +115,7 @@ class RowServer:
         with self._lock:
             for item, result in zip(items, results, strict=True):
                 job = item.job
-                job.results[item.index] = result
+                job.results[item.row] = result
                 job.left -= 1
                 if not job.left and self._jobs.pop(job.id, None) is not None:
                     complete.append(job)
@@ -123,7 +123,7 @@ class RowServer:
 
     def _infer(self, items: list[Item[Job]], stream: int) -> list[Any]:
         processor = self._processor
-        feeds = processor.collate([item.job.rows[item.index] for item in items])
+        feeds = processor.collate([item.job.rows[item.row] for item in items])
         results = processor.split(self._engine.infer(feeds, stream), len(items))
         if len(results) != len(items):
             raise EngineError(f"{len(items)} rows gave {len(results)} results")

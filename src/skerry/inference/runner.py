@@ -16,7 +16,6 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +25,7 @@ import msgspec
 from skerry.engines.base import CallEngine, Choice, Engine, TensorEngine
 from skerry.errors import EngineError, SkerryError
 from skerry.inference.calls import CallServer
-from skerry.inference.jobs import log_failure
+from skerry.inference.jobs import Send, log_failure
 from skerry.inference.messages import (
     Cancel,
     Frames,
@@ -124,9 +123,7 @@ class _Opening:
         return self._processor
 
 
-def build(
-    load: Load, send: Callable[[list[bytes]], None], engines: list[Engine] | None = None
-) -> Server:
+def build(load: Load, send: Send, engines: list[Engine] | None = None) -> Server:
     """Load the model and make its server. Raises EngineError and what engines and tasks raise.
 
     The loaded engines are appended to `engines`, so that a caller can close them.
@@ -244,7 +241,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # No interpreter teardown: engines' own threads may still be at work, and the memory goes anyway.
+    # No interpreter teardown: engines' own threads may still be at work; the memory goes anyway.
     status = main(sys.argv[1:])
     sys.stderr.flush()
     os._exit(status)

@@ -30,8 +30,9 @@ class Pieces:
         self._why = why
         self._loop = asyncio.get_running_loop()
         self._over = False
-        self.answer: AnswerStream | None = None
-        """Gets usage and timing when the stream ends."""
+        self.answer: Callable[[], AnswerStream | None] = lambda: None
+        """A weak reference to what gets usage and timing at the end: with a strong one a stream
+        that is dropped unread would run on until the collector comes by."""
 
     def __aiter__(self) -> Self:
         return self
@@ -52,11 +53,11 @@ class Pieces:
             raise await self._failure(pending.error)
         done = pending.done
         assert done is not None
-        if self.answer is not None:
-            load = self.answer.timing.load
-            self.answer.usage = done.usage
-            self.answer.timing = done.timing
-            self.answer.timing.load = load
+        answer = self.answer()
+        if answer is not None:
+            done.timing.load = answer.timing.load
+            answer.usage = done.usage
+            answer.timing = done.timing
         if isinstance(done.value, dict):
             return done.value
         raise StopAsyncIteration

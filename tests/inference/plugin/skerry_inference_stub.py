@@ -6,6 +6,7 @@ Engine options: load_sleep, load_do, hog (bytes), capacity, log (a file: one lin
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,7 +38,7 @@ from skerry.types import Inputs, Usage
 
 def fault(what: str) -> None:
     if what == "segfault":
-        os.kill(os.getpid(), signal.SIGSEGV)
+        ctypes.string_at(0)
     elif what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "exit":
@@ -62,8 +63,8 @@ def fault(what: str) -> None:
 class Words(Task):
     name = "stub-rows"
     title = "Stub"
-    input_schema: dict[str, Any] = {}  # type: ignore[assignment]
-    output_schema: dict[str, Any] = {}  # type: ignore[assignment]
+    input_schema: ClassVar[dict[str, Any]] = {}
+    output_schema: ClassVar[dict[str, Any]] = {}
 
     def open(self, files: ModelFiles) -> Processor:
         if files.options.get("open_fails"):
@@ -150,15 +151,16 @@ class Lengths(TensorEngine):
                 fault(row["do"])
             elif not row.get("once"):
                 fault(row.get("do", ""))
-        time.sleep(max(row.get("sleep", 0) for row in rows))
+        if seconds := max(row.get("sleep", 0) for row in rows):
+            time.sleep(seconds)
         return {"lengths": np.array([[len(row["text"]), len(rows)] for row in rows])}
 
 
 class Talk(Task):
     name = "stub-calls"
     title = "Stub"
-    input_schema: dict[str, Any] = {}  # type: ignore[assignment]
-    output_schema: dict[str, Any] = {}  # type: ignore[assignment]
+    input_schema: ClassVar[dict[str, Any]] = {}
+    output_schema: ClassVar[dict[str, Any]] = {}
 
     def open(self, files: ModelFiles) -> Processor:
         return TalkCalls()
@@ -206,7 +208,8 @@ class Echo(CallEngine):
         words = (call.prompt or "").split()
         self._tell(f"begin {words[0] if words else ''}")
         for at, word in enumerate(words):
-            time.sleep(how["sleep"])
+            if how["sleep"]:
+                time.sleep(how["sleep"])
             if sink.cancelled:
                 self._tell(f"cancelled {words[0]}")
                 break
