@@ -84,7 +84,7 @@ async def test_fast_wrong_one_is_refused_and_slow_right_one_kept(
     (wrong,) = by_engine(report, "stub-wrong")
     assert wrong.state == "refused"
     assert "0.995 is needed" in wrong.why
-    assert wrong.rates["batch 8"] > 0
+    assert wrong.rates["8 at once"] > 0
     (exact,) = by_engine(report, "stub-exact")
     assert exact.state == "chosen"
     assert wrong.score > exact.score

@@ -92,7 +92,7 @@ def test_stream_counts(count: int) -> None:
 
 
 def _candidate(engine: str, loaded: float, single: float = 1.0) -> Candidate:
-    rates = {"single": single, "batch 8": loaded, "batch 16": loaded}
+    rates = {"single": single, "8 at once": loaded, "32 at once": loaded}
     return Candidate(choice=Choice(engine=engine), rates=rates)
 
 

@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,20 @@ from skerry.errors import EngineError
 from skerry.inference.runner import resident_bytes
 from skerry.inference.tune_accuracy import compare, results
 from skerry.inference.tune_report import Accuracy
+from skerry.inference.tune_traffic import Traffic
 from skerry.inference.tune_workload import calls_of
 from skerry.tasks.base import (
     Call,
     Generated,
     ModelFiles,
-    Row,
     RowProcessor,
     Transcribe,
 )
 from skerry.tasks.registry import load_tasks
 from skerry.tasks.samples import samples, workload
 
-BATCHES = (8, 16)
-"""Rows of the batches that are measured."""
+AT_ONCE = (8, 32)
+"""Requests that are kept in flight while a throughput is measured."""
 
 
 class Job(msgspec.Struct, kw_only=True):
@@ -131,25 +130,13 @@ class Subject:
     def _row_rates(
         self, rows: RowProcessor, engine: TensorEngine, seconds: float
     ) -> dict[str, float]:
-        ready = sorted(
-            (row for inputs in workload(self.task) for row in rows.prepare(inputs)),
-            key=lambda row: row.length,
-        )
-        streams = min(self.streams, engine.capacity)
-        rates = {}
-        for size in (1, *BATCHES):
-            size = min(size, rows.max_rows)
-            batches = [ready[at : at + size] for at in range(0, len(ready), size)]
-            if size == 1:
-                batches = batches[:: max(1, len(batches) // 24)]
-
-            def once(stream: int, batch: list[Row]) -> int:
-                rows.split(engine.infer(rows.collate(batch), stream), len(batch))
-                return len(batch)
-
-            name = "single" if size == 1 else f"batch {size}"
-            rates[name] = _throughput(once, batches, streams, seconds)
-        return rates
+        """Served as the runner does, but for the socket: the graph alone is not what counts."""
+        with Traffic(rows, engine, workload(self.task)) as traffic:
+            traffic.run(32, seconds / 2)  # graphs are compiled per shape and stream
+            return {
+                "single": traffic.run(1, seconds / 2),
+                **{f"{count} at once": traffic.run(count, seconds) for count in AT_ONCE},
+            }
 
     def _call_rates(self, engine: CallEngine) -> tuple[dict[str, float], str]:
         calls, unit = calls_of(self.task)
@@ -165,40 +152,6 @@ class Subject:
             name = f"{streams} stream{'s' if streams > 1 else ''}"
             rates[name] = done / (time.perf_counter() - start)
         return rates, unit
-
-
-def _throughput(
-    once: Callable[[int, list[Row]], int], batches: list[list[Row]], streams: int, seconds: float
-) -> float:
-    """Rows a second over all streams, each with a thread of its own, after one warm round."""
-    done = [0] * streams
-    ended = [0.0] * streams
-    errors: list[BaseException] = []
-    ready = threading.Barrier(streams)
-
-    def loop(stream: int) -> None:
-        try:
-            for batch in batches:  # each stream compiles each shape for itself
-                once(stream, batch)
-            ready.wait(60)
-            start = time.perf_counter()
-            at = stream * len(batches) // streams
-            while (now := time.perf_counter()) - start < seconds:
-                done[stream] += once(stream, batches[at % len(batches)])
-                at += 1
-            ended[stream] = now - start
-        except BaseException as error:  # raised again in the main thread
-            errors.append(error)
-            ready.abort()
-
-    threads = [threading.Thread(target=loop, args=(stream,)) for stream in range(streams)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return sum(count / took for count, took in zip(done, ended, strict=True))
 
 
 def _in_threads(engine: CallEngine, calls: list[Call], streams: int) -> float:
