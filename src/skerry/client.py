@@ -142,6 +142,24 @@ class _Local:
         return Stream(reply.pieces)
 
 
+async def told_once(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    """The pieces, as on Cloudflare: the last one does not say again what was streamed.
+
+    Closing it (aclose) closes `pieces`.
+    """
+    told = False
+    try:
+        async for piece in pieces:
+            if told and "usage" in piece:
+                yield piece | {"response": ""}
+            else:
+                told = told or bool(piece.get("response"))
+                yield piece
+    finally:
+        if hasattr(pieces, "aclose"):
+            await pieces.aclose()
+
+
 def _plain(value: Any) -> Any:
     """numpy arrays become lists, as on Cloudflare."""
     if isinstance(value, dict):

@@ -17,6 +17,7 @@ from skerry.ai.validate import Validate
 from skerry.catalog.open import open_catalog, open_store
 from skerry.catalog.progress import Progress
 from skerry.inference.core import Inference
+from skerry.inference.kept import with_kept
 from skerry.inference.tune import Tuner
 from skerry.settings import Settings
 from skerry.tasks.registry import load_tasks
@@ -35,6 +36,7 @@ class Node:
     def __init__(
         self, settings: Settings, on_pull: Callable[[Progress], None] | None = None
     ) -> None:
+        settings = with_kept(settings)
         self.settings = settings
         self.tasks = load_tasks()
         self.catalog = open_catalog(settings)
