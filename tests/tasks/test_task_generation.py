@@ -83,6 +83,13 @@ def test_every_setting_is_passed_on() -> None:
     assert asked({"prompt": "Hi"}).temperature is None
 
 
+def test_whole_numbers_with_a_point_are_whole() -> None:
+    call = asked({"prompt": "Hi", "max_tokens": 5.0, "top_k": 2.0, "seed": 3.0})
+    values = (call.max_tokens, call.top_k, call.seed)
+    assert values == (5, 2, 3)
+    assert {type(value) for value in values} == {int}
+
+
 @given(st.integers(0, 9999999999))
 def test_every_seed_fits_31_bits(seed: int) -> None:
     got = asked({"prompt": "Hi", "seed": seed}).seed
@@ -315,6 +322,11 @@ def test_a_chat_model_is_told_to_translate() -> None:
     assert call.messages is not None
     assert "from the language en to the language fr" in call.messages[0]["content"]
     assert call.messages[1]["content"] == "Hi"
+
+
+def test_a_text_that_no_translation_model_could_read() -> None:
+    with pytest.raises(ContextTooLong, match="128 tokens"):
+        opened("translation", context=128).prepare({"text": "a" * 10_000, "target_lang": "fr"})
 
 
 def test_a_language_that_the_model_does_not_know() -> None:

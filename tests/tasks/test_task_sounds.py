@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skerry.errors import AiError, InvalidData, RequestTooLarge
+from skerry.errors import AiError, InvalidData, InvalidInput, RequestTooLarge
 from skerry.tasks.base import (
     Array,
     CallProcessor,
@@ -27,6 +27,7 @@ from skerry.tasks.base import (
 )
 from skerry.tasks.registry import load_tasks
 from skerry.tasks.sounds import RATE, check_sound, read_sound
+from skerry.tasks.validate import InputCheck
 from skerry.tasks.wav import write_wav
 from skerry.types import ModelFiles
 
@@ -248,6 +249,15 @@ def test_what_the_engine_is_asked() -> None:
     assert call.samples.shape == tone().shape
     assert (call.translate, call.language, call.vad_filter, call.prefix) == (True, "de", True, "So")
     assert opened("automatic-speech-recognition").prepare({"audio": audio}) is not None
+
+
+@pytest.mark.parametrize("inputs", [{"language": "de"}, {"task": "translate"}])
+def test_an_english_model_refuses_other_languages(inputs: dict[str, Any]) -> None:
+    check = InputCheck(TASKS["automatic-speech-recognition"], {}, {}, {"languages": "en"})
+    audio = write_wav(tone(), RATE)
+    assert check.check({"audio": audio, "language": "en"})["audio"] == audio
+    with pytest.raises(InvalidInput, match="English only"):
+        check.check({"audio": audio, **inputs})
 
 
 def test_text_words_and_subtitles() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from skerry.errors import InvalidInput
 from skerry.tasks.base import (
     Call,
     CallProcessor,
@@ -26,7 +27,7 @@ from skerry.types import Inputs, Usage
 class AutomaticSpeechRecognition(Task):
     """Speech to text.
 
-    options: `max_seconds` (3600).
+    options: `max_seconds` (3600), `languages` ("en" for a model that knows English only).
     """
 
     name: ClassVar[str] = "automatic-speech-recognition"
@@ -131,6 +132,14 @@ class AutomaticSpeechRecognition(Task):
 
     def check(self, inputs: Inputs, options: Mapping[str, Any]) -> None:
         check_sound(inputs["audio"], float(options.get("max_seconds", MAX_SECONDS)))
+        if options.get("languages") != "en":
+            return
+        if inputs.get("language", "en") != "en" or inputs.get("task") == "translate":
+            field = "task" if inputs.get("task") == "translate" else "language"
+            raise InvalidInput(
+                f"Bad input: Error: {field}: this model knows English only. Leave the field out, or"
+                " choose a multilingual model"
+            )
 
     def open(self, files: ModelFiles) -> SpeechProcessor:
         return SpeechProcessor(float(files.options.get("max_seconds", MAX_SECONDS)))
@@ -150,7 +159,7 @@ class SpeechProcessor(CallProcessor):
             initial_prompt=inputs.get("initial_prompt"),
             prefix=inputs.get("prefix"),
             vad_filter=inputs.get("vad_filter", False),
-            beam_size=inputs.get("beam_size", 5),
+            beam_size=int(inputs.get("beam_size", 5)),
         )
 
     def finish(self, inputs: Inputs, outcome: Outcome) -> tuple[Any, Usage]:

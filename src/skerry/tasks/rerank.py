@@ -84,6 +84,6 @@ class RerankProcessor(RowProcessor):
         self, inputs: Inputs, rows: Sequence[Row], results: Sequence[Any]
     ) -> tuple[Any, Usage]:
         scores = np.array(results)
-        best = np.argsort(-scores, kind="stable")[: inputs.get("top_k") or len(scores)]
+        best = np.argsort(-scores, kind="stable")[: int(inputs.get("top_k", len(scores)))]
         value = {"response": [{"id": int(at), "score": float(scores[at])} for at in best]}
         return value, Usage(sum(row.length for row in rows))

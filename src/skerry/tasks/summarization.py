@@ -69,7 +69,7 @@ class SummaryProcessor(CallProcessor):
         self._instruction = instruction
 
     def prepare(self, inputs: Inputs) -> Call:
-        most = inputs.get("max_length", 1024)
+        most = int(inputs.get("max_length", 1024))
         if self._context is not None:
             most = min(most, self._context // 2)
         text = clip(inputs["input_text"], self._context, most, self._instruction)

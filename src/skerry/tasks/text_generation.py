@@ -10,16 +10,15 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from skerry.errors import ContextTooLong, InvalidInput
+from skerry.errors import InvalidInput
 from skerry.tasks.base import Call, CallProcessor, Generate, Generated, ModelFiles, Outcome, Task
 from skerry.tasks.chat import check_messages, plain_messages
+from skerry.tasks.context import check_fits
 from skerry.tasks.generation_schema import generation_input, generation_output
 from skerry.tasks.tools import check_tools, function_tools
 from skerry.tasks.wanted_json import check_json, wanted_json
 from skerry.types import Inputs, Usage
 
-WIDEST = 32
-"""More characters than any tokenizer's average token; past context x this nothing can fit."""
 SEEDS = 2**31 - 1
 """Engines take 32-bit seeds, and the largest of them mean "random"."""
 
@@ -66,16 +65,19 @@ class GenerationProcessor(CallProcessor):
             messages = plain_messages(inputs["messages"])
         else:
             messages = [{"role": "user", "content": inputs["prompt"]}]
-        self._fits(messages)
+        check_fits(sum(len(message["content"]) for message in messages), self._context)
         stop = inputs.get("stop") or []
-        seed = inputs.get("seed")
+        # JSON Schema takes 5.0 for an integer; an engine does not.
+        whole: dict[str, Any] = {
+            name: int(inputs[name]) for name in ("max_tokens", "top_k", "seed") if name in inputs
+        }
+        if "seed" in whole:
+            whole["seed"] %= SEEDS
         given = {
             name: inputs[name]
             for name in (
-                "max_tokens",
                 "temperature",
                 "top_p",
-                "top_k",
                 "min_p",
                 "repetition_penalty",
                 "frequency_penalty",
@@ -88,11 +90,11 @@ class GenerationProcessor(CallProcessor):
         return Generate(
             messages=None if raw else messages,
             prompt=inputs["prompt"] if raw else None,
-            seed=None if seed is None else seed % SEEDS,
             stop=[stop] if isinstance(stop, str) else list(stop),
             json_schema=wanted_json(inputs),
             tools=function_tools(inputs),
             **given,
+            **whole,
         )
 
     def finish(self, inputs: Inputs, outcome: Outcome) -> tuple[Any, Usage]:
@@ -105,16 +107,6 @@ class GenerationProcessor(CallProcessor):
             "finish_reason": outcome.finish_reason,
         }
         return value, usage
-
-    def _fits(self, messages: list[dict[str, Any]]) -> None:
-        if self._context is None:
-            return
-        size = sum(len(message.get("content") or "") for message in messages)
-        if size > self._context * WIDEST:
-            raise ContextTooLong(
-                f"the prompt has {size} characters and cannot fit the model's context of"
-                f" {self._context} tokens; shorten it or choose a model with a longer context"
-            )
 
 
 def _response(inputs: Inputs, text: str) -> Any:

@@ -19,6 +19,7 @@ from skerry.tasks.base import (
     Translate,
     Translated,
 )
+from skerry.tasks.context import check_fits
 from skerry.tasks.instruct import clip, instruct
 from skerry.types import Inputs, Usage
 
@@ -95,6 +96,7 @@ class TranslationProcessor(CallProcessor):
         source = language_code(inputs.get("source_lang", "en"))
         target = language_code(inputs["target_lang"])
         if self._instruction is None:
+            check_fits(len(text), self._context)
             return Translate(text=text, source=source, target=target)
         told = self._instruction.replace("{source}", source).replace("{target}", target)
         most = 1024 if self._context is None else self._context // 2
