@@ -65,7 +65,7 @@ class Traffic:
         for number in range(self._sent, self._sent + count):
             runs.append(Run(number, inputs[number % len(inputs)], False, 300.0))
         self._sent += count
-        self._server.accept(runs, time.monotonic())
+        self._server.accept(runs)
 
     def _wait(self, known: int) -> int:
         """Wait until more than `known` are answered; how many more."""
