@@ -8,20 +8,15 @@ from typing import Protocol
 from aiohttp import web
 
 from skerry.api.cloudflare import RunFace
-from skerry.api.errors import openai_form
 from skerry.api.face import Face, Models, Runs
-from skerry.api.guard import guarded
 from skerry.api.health import Health
 from skerry.api.models import ModelsFace
-from skerry.api.openai.chat import Chat
-from skerry.api.openai.embeddings import Embeddings
+from skerry.api.openai.routes import openai_routes
 from skerry.api.origins import OriginGuard
 from skerry.api.routing import fallbacks
 from skerry.inference.status import ModelStatus
 from skerry.settings import Settings
 from skerry.tasks.base import Task
-
-OPENAI_BASES = ("/client/v4/accounts/{account}/ai/v1", "/v1")
 
 
 class ModelStates(Protocol):
@@ -46,14 +41,7 @@ def build_app(
     face = Face(ai, catalog, tasks, settings)
     app.add_routes(RunFace(face).routes())
     app.add_routes(ModelsFace(face).routes())
-    chat, embeddings = Chat(face), Embeddings(face)
-    for base in OPENAI_BASES:
-        app.add_routes(
-            [
-                web.post(f"{base}/chat/completions", guarded(chat.create, openai_form)),
-                web.post(f"{base}/embeddings", guarded(embeddings.create, openai_form)),
-            ]
-        )
+    app.add_routes(openai_routes(face))
     app.add_routes(Health(inference, settings, version).routes())
     OriginGuard(settings.origins).install(app)
     app.add_routes(fallbacks())
