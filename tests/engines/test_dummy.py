@@ -40,7 +40,7 @@ def test_max_tokens_and_stop_strings_end_it() -> None:
 
 
 def test_a_long_prompt_is_refused_with_numbers() -> None:
-    with pytest.raises(ContextTooLong, match="4 tokens.*takes 3"):
+    with pytest.raises(ContextTooLong, match=r"4 tokens.*takes 3"):
         dummy(context=3).run(Generate(prompt="a b c d"), Heard())
 
 
@@ -82,7 +82,7 @@ def test_other_calls() -> None:
 
 
 def test_it_fails_on_request() -> None:
-    with pytest.raises(EngineError, match="asked to fail"):
+    with pytest.raises(EngineError, match=r"asked to fail"):
         dummy().run(Generate(prompt="please !fail"), Heard())
 
 

@@ -204,14 +204,14 @@ def test_calls_run_side_by_side(engine: CallEngine) -> None:
 
 def test_a_tool_that_is_not_there_cannot_be_chosen(engine: CallEngine) -> None:
     choice = {"type": "function", "function": {"name": "zzz"}}
-    with pytest.raises(InvalidInput, match="'zzz'"):
+    with pytest.raises(InvalidInput, match=r"'zzz'"):
         ask(engine, messages=chat("q"), tools=[WEATHER], tool_choice=choice)
 
 
 def test_lora_is_refused_where_there_is_none(engine: CallEngine) -> None:
     call = Generate(prompt="q", lora="mine")
     if engine.serves(call):
-        with pytest.raises(LoraNotSupported, match="loras"):
+        with pytest.raises(LoraNotSupported, match=r"loras"):
             engine.run(call, Heard())
     else:
         assert engine.name == "genai"

@@ -54,7 +54,7 @@ def test_looking_for_engines_imports_no_library() -> None:
 
 
 def test_an_unknown_engine_names_those_there_are() -> None:
-    with pytest.raises(EngineMissing, match="'warp'.*llamacpp.*skerry.engines"):
+    with pytest.raises(EngineMissing, match=r"'warp'.*llamacpp.*skerry.engines"):
         load_engine("warp")
 
 
@@ -87,5 +87,5 @@ def test_two_engines_of_one_name_are_refused(
 ) -> None:
     plant(tmp_path, "dummy", "pathlib:Path")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(EngineError, match="more than once.*stranger 9.9"):
+    with pytest.raises(EngineError, match=r"more than once.*stranger 9.9"):
         load_engine("dummy")

@@ -5,6 +5,7 @@ The server batches continuously: each call takes one of `streams` slots. Options
 
     model            the GGUF file; default model.gguf
     slots            calls at once; default the choice's streams
+    pool             tokens of the key/value cache for all slots together (16384)
     batch, ubatch    tokens of a prompt batch (512, 512)
     flash_attention  true, false; default: llama.cpp decides
     cache_type       "f16" (default) or "q8_0": the type of the key/value cache
@@ -19,21 +20,27 @@ import importlib.util
 import os
 import secrets
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 from skerry.engines.base import CallEngine, Choice, Sink
-from skerry.engines.toolcalls import Tools, json_grammar, plain_messages
+from skerry.engines.toolcalls import Tools, json_grammar, plain_messages, text_of
 from skerry.errors import (
     ContextTooLong,
     EngineError,
     InvalidInput,
     LoraMissing,
     LoraNotSupported,
+    OutOfCapacity,
 )
 from skerry.tasks.base import Call, Generate, Generated, ModelFiles
 
 DEFAULT_CONTEXT = 4096
+POOL = 16384
+"""Tokens of the key/value cache for all slots together, unless the context is longer."""
 
 
 class LlamaCpp(CallEngine):
@@ -62,8 +69,12 @@ class LlamaCpp(CallEngine):
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
         params.n_parallel = slots
-        # Every slot has the whole context: no call can fail because of another's length.
-        params.n_ctx = context * slots
+        pool = int(options.get("pool", max(context, POOL)))
+        if context * slots > pool:
+            # The slots share the cache; Pool makes a call wait while its part is not free.
+            params.n_ctx, params.kv_unified = pool, True
+        else:
+            params.n_ctx = context * slots
         params.n_batch = int(options.get("batch", 512))
         params.n_ubatch = int(options.get("ubatch", 512))
         threads = choice.threads or len(os.sched_getaffinity(0))
@@ -100,7 +111,7 @@ class LlamaCpp(CallEngine):
                 f"{files.name}: llama.cpp cannot load {path.name}: {error}"
             ) from error
         names = {lora.stem: index for index, lora in enumerate(loras)}
-        return cls(files, server, slots, context, names, folder)
+        return cls(files, server, slots, context, names, folder, Pool(params.n_ctx))
 
     def __init__(
         self,
@@ -110,12 +121,14 @@ class LlamaCpp(CallEngine):
         context: int,
         loras: dict[str, int],
         folder: tempfile.TemporaryDirectory[str],
+        pool: Pool,
     ) -> None:
         self._files = files
         self._server = server
         self._context = context
         self._loras = loras
         self._folder = folder
+        self._pool = pool
         self.capacity = slots
 
     def serves(self, call: Call) -> bool:
@@ -134,7 +147,8 @@ class LlamaCpp(CallEngine):
             else self._server.handle_chat_completions
         )
         try:
-            method(request, heard)
+            with self._pool.part(min(_tokens(call), self._context)):
+                method(request, heard)
         except ValueError as error:  # what llama.cpp calls an invalid request
             raise InvalidInput(f"{self._files.name}: {error}") from error
         except RuntimeError as error:
@@ -208,9 +222,39 @@ class LlamaCpp(CallEngine):
                 f"The prompt has {error.get('n_prompt_tokens')} tokens; {self._files.name} takes"
                 f" {self._context}, prompt and answer together. Shorten the prompt."
             )
+        if "Context size has been exceeded" in text:
+            return OutOfCapacity(f"{self._files.name}: the cache is full; try again", retry_after=1)
         if error.get("type") == "invalid_request_error":
             return InvalidInput(f"{self._files.name}: {text}")
         return EngineError(f"{self._files.name}: llama.cpp failed: {text}")
+
+
+class Pool:
+    """Parts of the shared key/value cache: a call waits until its own is free."""
+
+    def __init__(self, tokens: int) -> None:
+        self._free = tokens
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def part(self, tokens: int) -> Iterator[None]:
+        """Hold so many tokens; never more than the pool has."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= tokens)
+            self._free -= tokens
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += tokens
+                self._changed.notify_all()
+
+
+def _tokens(call: Generate) -> int:
+    """Tokens that the call may take, guessed high: few tokenizers make more than one of 3 bytes."""
+    texts = [call.prompt or ""]
+    texts += [text_of(message.get("content")) for message in call.messages or ()]
+    return sum(len(text.encode()) // 3 + 8 for text in texts) + call.max_tokens + 64
 
 
 class _Listener:

@@ -113,28 +113,40 @@ class Upstream(CallEngine):
             raise LoraNotSupported(f"{self._name} runs on another server, which takes no LoRA.")
         path = "/completions" if call.messages is None else "/chat/completions"
         connection = self._connect()
+        heard = _Heard(sink)
         try:
-            response = self._post(connection, path, _body(call, self._model))
             # A thread that waits in a read cannot look at the sink; cutting the socket wakes it.
-            with Cutter(sink, connection.sock) as cutter:
-                heard = _Heard(sink)
+            with Cutter(sink, self._open(connection)) as cutter:
                 try:
-                    for event in events(response):
-                        if "error" in event:
-                            raise self._failed(500, event)
-                        heard.hear(event)
-                        if sink.cancelled:
-                            break
-                except (OSError, http.client.HTTPException, ValueError) as error:
+                    self._read(self._post(connection, path, _body(call, self._model)), heard, sink)
+                except (AiError, EngineError):
                     if not cutter.cut:
-                        raise self._broken(error) from error
-                else:
-                    if not heard.reason and not sink.cancelled:
-                        raise self._odd("a whole stream", None)
+                        raise
             return heard.outcome()
         finally:
             # Closing is how the other server learns that nobody waits.
             connection.close()
+
+    def _read(self, response: http.client.HTTPResponse, heard: _Heard, sink: Sink) -> None:
+        try:
+            for event in events(response):
+                if "error" in event:
+                    raise self._failed(500, event)
+                heard.hear(event)
+                if sink.cancelled:
+                    return
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise self._broken(error) from error
+        if not heard.reason and not sink.cancelled:
+            raise self._odd("a whole stream", None)
+
+    def _open(self, connection: http.client.HTTPConnection) -> socket.socket:
+        try:
+            connection.connect()
+        except OSError as error:
+            raise self._broken(error) from error
+        sock: socket.socket = connection.sock
+        return sock
 
     def _connect(self) -> http.client.HTTPConnection:
         kind = (

@@ -41,7 +41,7 @@ def events(response: HTTPResponse) -> Iterator[dict[str, Any]]:
 class Cutter:
     """Shuts a socket down when the sink is cancelled, so that a blocked read returns at once."""
 
-    def __init__(self, sink: Sink, sock: socket.socket | None) -> None:
+    def __init__(self, sink: Sink, sock: socket.socket) -> None:
         self._sink = sink
         self._socket = sock
         self._over = threading.Event()
@@ -65,7 +65,6 @@ class Cutter:
         while not self._over.wait(LOOK):
             if self._sink.cancelled:
                 self.cut = True
-                if self._socket is not None:
-                    with contextlib.suppress(OSError):  # the other side closed it first
-                        self._socket.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # the other side closed it first
+                    self._socket.shutdown(socket.SHUT_RDWR)
                 return
