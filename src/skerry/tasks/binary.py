@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import binascii
 import re
+from array import array
 from typing import Any
+
+import numpy as np
 
 from skerry.errors import InvalidData
 from skerry.types import Inputs
 
 _DATA_URL = re.compile(r"data:[^,]{0,256},", re.IGNORECASE)
-_SPACES = re.compile(r"\s+")
 
 
 def decode_field(inputs: Inputs, field: str) -> Inputs:
@@ -46,15 +48,28 @@ def _decode(value: Any, field: str) -> bytes | None:
 def _from_numbers(numbers: list[Any], field: str) -> bytes:
     try:
         return bytes(numbers)
-    except (TypeError, ValueError) as error:
-        if all(isinstance(n, int) or (isinstance(n, float) and n.is_integer()) for n in numbers):
-            whole = [int(n) for n in numbers]
-            if all(0 <= n <= 255 for n in whole):
-                return bytes(whole)
-        raise InvalidData(
-            f"{field} is a list with something other than integers from 0 to 255 in it."
-            " Send [...new Uint8Array(buffer)], or base64"
-        ) from error
+    except ValueError as error:
+        raise _not_bytes(field) from error
+    except TypeError as error:
+        return _from_floats(numbers, field, error)
+
+
+def _from_floats(numbers: list[Any], field: str, cause: Exception) -> bytes:
+    """Whole numbers that are written with a point."""
+    try:
+        values = np.frombuffer(array("d", numbers))
+    except (TypeError, OverflowError) as error:
+        raise _not_bytes(field) from error
+    if not ((values >= 0) & (values <= 255) & (values == np.floor(values))).all():
+        raise _not_bytes(field) from cause
+    return values.astype(np.uint8).tobytes()
+
+
+def _not_bytes(field: str) -> InvalidData:
+    return InvalidData(
+        f"{field} is a list with something other than integers from 0 to 255 in it."
+        " Send [...new Uint8Array(buffer)], or base64"
+    )
 
 
 def _from_object(value: dict[str, Any], field: str) -> bytes:
@@ -67,13 +82,24 @@ def _from_object(value: dict[str, Any], field: str) -> bytes:
     if value.get("type") == "Buffer" and isinstance(value.get("data"), list):
         return _from_numbers(value["data"], field)
     try:
-        numbers = [value[str(at)] for at in range(len(value))]
-    except KeyError as error:
-        raise InvalidData(
-            f'{field} is an object without the key {error}; a Uint8Array has "0", "1", … in a row.'
-            " Send [...new Uint8Array(buffer)], or base64"
-        ) from error
+        keys = np.fromiter(map(int, value), np.int64, len(value))
+    except (ValueError, OverflowError) as error:
+        raise _no_row(field) from error
+    numbers = list(value.values())
+    places = np.arange(len(keys))
+    if not np.array_equal(keys, places):
+        order = np.argsort(keys)
+        if not np.array_equal(keys[order], places):
+            raise _no_row(field)
+        numbers = [numbers[at] for at in order]
     return _from_numbers(numbers, field)
+
+
+def _no_row(field: str) -> InvalidData:
+    return InvalidData(
+        f'{field} is an object whose keys are not "0", "1", … in a row, as a Uint8Array has them.'
+        " Send [...new Uint8Array(buffer)], or base64"
+    )
 
 
 def _from_text(text: str, field: str) -> bytes:
@@ -86,18 +112,21 @@ def _from_text(text: str, field: str) -> bytes:
         raise InvalidData(f"{field} is a URL, which is not fetched. Send the file's bytes")
     try:
         raw = text.encode("ascii")
-        if any(char in text for char in "-_"):
-            raw = raw.replace(b"-", b"+").replace(b"_", b"/")
-        if _SPACES.search(text):
-            raw = b"".join(raw.split())
-        return binascii.a2b_base64(raw, strict_mode=True)
-    except (UnicodeEncodeError, binascii.Error) as error:
-        reason = "it has characters that base64 has not"
-        if isinstance(error, binascii.Error):
-            reason = str(error)
-        raise InvalidData(
-            f"{field} is not valid base64 ({reason}); is it cut short? Send the whole file"
-        ) from error
+        try:
+            return binascii.a2b_base64(raw, strict_mode=True)
+        except binascii.Error:  # perhaps it is in lines, or in the alphabet for URLs
+            plain = b"".join(raw.split()).replace(b"-", b"+").replace(b"_", b"/")
+            return binascii.a2b_base64(plain, strict_mode=True)
+    except UnicodeEncodeError as error:
+        raise _not_base64(field, "it has characters that base64 has not") from error
+    except binascii.Error as error:
+        raise _not_base64(field, str(error)) from error
+
+
+def _not_base64(field: str, reason: str) -> InvalidData:
+    return InvalidData(
+        f"{field} is not valid base64 ({reason}); is it cut short? Send the whole file"
+    )
 
 
 def binary_schema(description: str) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def generation_input() -> dict[str, Any]:
             "messages": {
                 "type": "array",
                 "minItems": 1,
+                "maxItems": 10_000,
                 "items": _message(),
                 "description": "The conversation so far.",
             },

@@ -8,16 +8,20 @@ from skerry.errors import InvalidData, RequestTooLarge
 
 MAX_PIXELS = 50_000_000
 """Width x height of the largest image: a decoded one takes four bytes a pixel."""
+MAX_SEGMENTS = 4096
+"""Of a JPEG, before its size; a photo has some tens."""
 
 
 def check_size(data: bytes, field: str = "image") -> None:
-    """Raises RequestTooLarge for too many pixels, InvalidData for a size of nothing.
+    """Raises RequestTooLarge for too many pixels, InvalidData for none or an unreadable header.
 
     A format that this does not know passes; it is looked at again when it is opened.
     """
     size = image_size(data)
     if size is not None:
         check_pixels(*size, field)
+    elif data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"GIF8")):
+        raise InvalidData(f"{field} ends, or is broken, before it says its size. Send another file")
 
 
 def check_pixels(width: int, height: int, field: str = "image") -> None:
@@ -61,7 +65,9 @@ def _pair(form: str, data: bytes, at: int) -> tuple[int, int]:
 def _jpeg(data: bytes) -> tuple[int, int] | None:
     """ITU T.81 B.1: segments of marker and length up to the frame header (SOF)."""
     at = 2
-    while at + 9 <= len(data):
+    for _ in range(MAX_SEGMENTS):
+        if at + 9 > len(data):
+            return None
         if data[at] != 0xFF:
             return None
         marker = data[at + 1]

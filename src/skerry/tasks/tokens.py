@@ -17,7 +17,7 @@ from skerry.tasks.base import Feeds, ModelFiles, Row
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-WIDEST = 64
+WIDEST = 16
 """Characters of a text that are read for each token it may have; ordinary text has 3 to 5."""
 
 

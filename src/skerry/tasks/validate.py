@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -62,6 +63,9 @@ class InputCheck:
         self._task = task
         self._defaults = dict(defaults)
         self._options = dict(options)
+        properties = self.schema["properties"]
+        self._closed = self.schema.get("additionalProperties") is False
+        self._most = {name: most for name in properties if (most := _most(properties[name]))}
         try:
             self._validator = jsonschema_rs.Draft202012Validator(self.schema, offline=True)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
@@ -82,6 +86,7 @@ class InputCheck:
             inputs = {**self._defaults, **inputs}
         decoded = self._task.decode(inputs)
         seen = self._task.outline(decoded)
+        self._quick(seen)
         try:
             _encoder.encode(seen)  # quicker than a walk: no half surrogates, nothing too deep
             if not self._validator.is_valid(seen):
@@ -101,6 +106,20 @@ class InputCheck:
             raise InvalidInput(f"Bad input: Error: {reason}. Send JSON values") from error
         self._task.check(decoded, self._options)
         return decoded
+
+    def _quick(self, seen: Inputs) -> None:
+        """Too many fields or items, told before they are looked at one by one."""
+        properties = self.schema["properties"]
+        if self._closed and not seen.keys() <= properties.keys():
+            odd = list(islice((f"/{name}" for name in seen if name not in properties), 9))
+            if not any(map(_surrogate, odd)):
+                text = f"Bad input: Error: {_unexpected(odd, '/', list(properties))}"
+                raise InvalidInput(text)
+        for name, most in self._most.items():
+            value = seen.get(name)
+            if isinstance(value, list) and len(value) > most:
+                reason = _limit("maxItems", {"limit": most}, value)
+                raise InvalidInput(f"Bad input: Error: maxItems at '/{name}' not met: {reason}")
 
     def _explain(self, seen: Inputs) -> str:
         odd = _where(seen, _not_finite)
@@ -127,12 +146,8 @@ def _say(error: jsonschema_rs.ValidationError, schema: Mapping[str, Any]) -> str
     if name == "additionalProperties":
         fields = details.get("unexpected", [])
         at = where if where != "/" else ""
-        odd = ",".join(f"{at}/{field}" for field in fields)
-        known = ", ".join(_properties(schema, error.instance_path))
-        return (
-            f"Additional or unevaluated properties '{_short(odd)}' at '{where}' not allowed."
-            f" Leave it out; the fields are: {known}"
-        )
+        odd = [f"{at}/{field}" for field in fields]
+        return _unexpected(odd, where, _properties(schema, error.instance_path))
     if name == "required":
         return f"required properties at '{where}' are '{details.get('property')}'. Add it"
     if name == "type":
@@ -146,6 +161,19 @@ def _say(error: jsonschema_rs.ValidationError, schema: Mapping[str, Any]) -> str
         listed = ",".join(str(option) for option in options)
         return f"enum {_short(value)} not in {listed} at '{where}'. Send one of them"
     return f"{name} at '{where}' not met: {_limit(name, details, value)}"
+
+
+def _unexpected(odd: list[str], where: str, known: list[str]) -> str:
+    return (
+        f"Additional or unevaluated properties '{_short(','.join(odd[:9]))}' at '{where}' not"
+        f" allowed. Leave it out; the fields are: {', '.join(known)}"
+    )
+
+
+def _most(schema: Mapping[str, Any]) -> int | None:
+    """maxItems of a property, or of the one form of it that is a list."""
+    forms = [schema, *schema.get("anyOf", []), *schema.get("oneOf", [])]
+    return next((form["maxItems"] for form in forms if "maxItems" in form), None)
 
 
 def _limit(name: str, details: Mapping[str, Any], value: Any) -> str:

@@ -11,6 +11,7 @@ from skerry.errors import InvalidData
 from skerry.tasks.base import Array
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+MAX_CHUNKS = 1000
 
 
 class Wave(msgspec.Struct, frozen=True):
@@ -46,7 +47,9 @@ def read_header(data: bytes, field: str = "audio") -> Wave:
         raise InvalidData(f"{field} is a {data[:4].decode('latin-1')} file. Send a plain WAV")
     fmt: tuple[int, int, int, int] | None = None
     at = 12
-    while at + 8 <= len(data):
+    for _ in range(MAX_CHUNKS):
+        if at + 8 > len(data):
+            break
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         body = at + 8
         if name == b"fmt ":
