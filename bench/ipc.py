@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).resolve().parent.parent / "tests"
-PLUGIN = TESTS / "inference" / "plugin"
-sys.path[:0] = [str(TESTS), str(PLUGIN)]
+ROOT = Path(__file__).resolve().parent.parent
+PLUGIN = ROOT / "tests" / "inference" / "plugin"
+sys.path[:0] = [str(ROOT), str(PLUGIN)]
 os.environ["PYTHONPATH"] = str(PLUGIN)
 
-from inference.rig import Bench, entry  # noqa: E402
+from tests.inference.rig import Bench, entry  # noqa: E402
 
 
 async def _round_trips(node: Bench, model: Any, count: int) -> list[float]:

@@ -98,8 +98,29 @@ async def test_the_second_engine_takes_over_under_load(bench: Make) -> None:
     node = bench()
     model = entry("a", ["stub-call", "stub-other"], **{"stub-call": {"up_to": 1}, "stub-other": {}})
     await node.inference.load(model)
-    answers = await asyncio.gather(*(node.answer(model, text="a", sleep=0.2) for _ in range(3)))
-    assert sorted(a.value["by"] for a in answers) == ["stub-call", "stub-other", "stub-other"]
+    first = asyncio.create_task(node.answer(model, text="a", sleep=0.5))
+    await asyncio.sleep(0.1)
+    more = await asyncio.gather(*(node.answer(model, text="a") for _ in range(2)))
+    assert (await first).value["by"] == "stub-call"
+    assert [answer.value["by"] for answer in more] == ["stub-other", "stub-other"]
+    assert (await node.answer(model, text="a")).value["by"] == "stub-call"
+
+
+async def test_a_slow_preparation_holds_up_nobody(bench: Make, tmp_path: Path) -> None:
+    node = bench()
+    gate = tmp_path / "gate"
+    model = entry("a", model={"max_length": 1 << 30})
+    await node.inference.load(model)
+    slow = asyncio.create_task(node.answer(model, text="x" * 40_000, prepare_until=str(gate)))
+    assert (await node.answer(model, text="x")).value["lengths"].tolist() == [1]
+    gone = asyncio.create_task(
+        node.answer(model, text="y" * 40_000, prepare_until=str(tmp_path / "never"))
+    )
+    await asyncio.sleep(0.1)
+    assert not slow.done()
+    gone.cancel()
+    gate.touch()
+    assert (await slow).value["lengths"].tolist() == [40_000]
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from inference.rig import Bench, entry
+from tests.inference.rig import Bench, entry
 
 async def main():
     node = Bench(Path(sys.argv[1]))
@@ -188,9 +188,9 @@ asyncio.run(main())
 
 
 async def test_a_runner_ends_with_its_node(tmp_path: Path) -> None:
-    tests = str(Path(__file__).parent.parent)
+    root = str(Path(__file__).parents[2])
     with subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-c", PARENT, str(tmp_path), tests], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT, str(tmp_path), root], stdout=subprocess.PIPE, text=True
     ) as node:
         assert node.stdout is not None
         pid = int(await asyncio.to_thread(node.stdout.readline))

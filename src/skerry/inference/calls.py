@@ -93,7 +93,10 @@ class Lane:
 
 
 class CallServer:
-    """Gives each call to the engine that serves it; `accept` is called by the reader thread."""
+    """Gives each call to the engine that serves it.
+
+    `enter` and `cancel` are called by the reader thread, `prepare` by it and by workers.
+    """
 
     def __init__(
         self,
@@ -110,17 +113,27 @@ class CallServer:
     def start(self) -> None:
         """Threads start with the first calls."""
 
-    def accept(self, runs: Sequence[Run], now: float) -> None:
-        for run in runs:
-            job = Job(run, now)
+    def enter(self, run: Run, now: float) -> Job:
+        """Know a request, so that it can be cancelled while it is being prepared."""
+        job = self._jobs[run.id] = Job(run, now)
+        return job
+
+    def accept(self, runs: Sequence[Run]) -> None:
+        """Enter and prepare requests that came together."""
+        now = time.monotonic()
+        self.prepare([self.enter(run, now) for run in runs])
+
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Prepare each and give it to an engine."""
+        for job in jobs:
             try:
-                call = self._processor.prepare(run.inputs)
+                call = self._processor.prepare(job.inputs)
                 lane = self._lane(call)
             except Exception as error:
+                self._jobs.pop(job.id, None)
                 self._send([failed(job.id, error)])
-                continue
-            self._jobs[job.id] = job
-            lane.put(job, call)
+            else:
+                lane.put(job, call)
 
     def cancel(self, job_id: int) -> None:
         """A call that waits is dropped; one that runs sees it at its sink."""
@@ -161,7 +174,7 @@ class CallServer:
         if not able:
             names = ", ".join(lane.choice.engine for lane in self._lanes)
             raise InvalidInput(f"No engine of this model ({names}) can do what was asked")
-        under_way = len(self._jobs) + 1
+        under_way = len(self._jobs)  # with this one
         for lane in able[:-1]:
             if not lane.choice.up_to or under_way <= lane.choice.up_to:
                 return lane

@@ -242,4 +242,4 @@ class Channel(asyncio.Protocol):
 
 
 def _error(message: Fail) -> AiError:
-    return ai_error(message.kind, message.message)
+    return ai_error(message.kind, message.message, message.retry_after)

@@ -67,7 +67,7 @@ def log_failure(where: str, error: BaseException) -> None:
 def failed(job_id: int, error: BaseException) -> bytes:
     """The Fail of an error: an AiError by its name, anything else as InternalError."""
     if isinstance(error, AiError):
-        return encode(Fail(job_id, type(error).__name__, error.message))
+        return encode(Fail(job_id, type(error).__name__, error.message, error.retry_after))
     log_failure("a request failed", error)
     text = f"{type(error).__name__}: {error}"[:300]
     return encode(Fail(job_id, "InternalError", f"The engine failed: {text}"))

@@ -98,6 +98,7 @@ class Fail(msgspec.Struct, tag="fail", array_like=True):
     id: int
     kind: str
     message: str
+    retry_after: float | None = None
 
 
 ToRunner = Load | Run | Cancel

@@ -16,7 +16,10 @@ from skerry.tasks.base import RowProcessor
 
 
 class RowServer:
-    """One thread per stream of the engine; `accept` is called by the reader thread."""
+    """One thread per stream of the engine.
+
+    `enter` and `cancel` are called by the reader thread, `prepare` by it and by workers.
+    """
 
     def __init__(self, processor: RowProcessor, engine: TensorEngine, send: Send) -> None:
         self._processor = processor
@@ -37,22 +40,32 @@ class RowServer:
         for thread in self._threads:
             thread.start()
 
-    def accept(self, runs: Sequence[Run], now: float) -> None:
-        """Prepare what came together in one call, and queue its rows."""
-        jobs = [Job(run, now) for run in runs]
+    def enter(self, run: Run, now: float) -> Job:
+        """Know a request, so that it can be cancelled while it is being prepared."""
+        job = self._jobs[run.id] = Job(run, now)
+        return job
+
+    def accept(self, runs: Sequence[Run]) -> None:
+        """Enter and prepare requests that came together."""
+        now = time.monotonic()
+        self.prepare([self.enter(run, now) for run in runs])
+
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Prepare in one call, and queue the rows."""
         failures: list[bytes] = []
         queued: list[tuple[Job, list[int]]] = []
         for job, rows in zip(jobs, self._prepare(jobs), strict=True):
             if isinstance(rows, BaseException):
+                self._jobs.pop(job.id, None)
                 failures.append(failed(job.id, rows))
             elif not rows:
+                self._jobs.pop(job.id, None)
                 job.started = time.monotonic()
                 failures.append(self._finish(job))
             else:
                 job.rows = rows
                 job.left = len(rows)
                 job.results = [None] * len(rows)
-                self._jobs[job.id] = job
                 queued.append((job, [row.length for row in rows]))
         if queued:
             self._queue.put(queued)

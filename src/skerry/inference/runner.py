@@ -16,6 +16,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,7 +27,7 @@ import msgspec
 from skerry.engines.base import CallEngine, Choice, Engine, TensorEngine
 from skerry.errors import EngineError, SkerryError
 from skerry.inference.calls import CallServer
-from skerry.inference.jobs import Send, log_failure
+from skerry.inference.jobs import Job, Send, log_failure
 from skerry.inference.messages import (
     Cancel,
     Frames,
@@ -41,8 +43,11 @@ from skerry.inference.messages import (
 from skerry.inference.outbox import Outbox
 from skerry.inference.rows import RowServer
 from skerry.tasks.base import CallProcessor, ModelFiles, Processor, RowProcessor, Task
+from skerry.types import Inputs
 
 PR_SET_PDEATHSIG = 1
+HEAVY = 32 << 10
+"""Bytes or characters from which an input is prepared by a worker."""
 READ = 1 << 20
 """Bytes of one read; what came in one read is prepared in one call."""
 
@@ -53,7 +58,8 @@ class Server(Protocol):
     capacity: int
 
     def start(self) -> None: ...
-    def accept(self, runs: list[Run], now: float) -> None: ...
+    def enter(self, run: Run, now: float) -> Job: ...
+    def prepare(self, jobs: Sequence[Job]) -> None: ...
     def cancel(self, job_id: int) -> None: ...
     def close(self) -> None: ...
 
@@ -182,14 +188,28 @@ class Reader:
         return head
 
 
-def serve(reader: Reader, server: Server) -> None:
-    """Pass messages on until the node closes the socket."""
+def heavy(inputs: Inputs) -> bool:
+    """Whether preparing this may take long: an image or a sound to decode, a very long text."""
+    return any(isinstance(value, bytes | str) and len(value) > HEAVY for value in inputs.values())
+
+
+def serve(reader: Reader, server: Server, workers: Executor) -> None:
+    """Pass messages on until the node closes the socket.
+
+    What is quick to prepare is prepared here, all that came together in one call; what is not,
+    by `workers`, so that it holds up nothing behind it.
+    """
     while True:
         messages = reader.read()
         now = time.monotonic()
-        runs = [message for message in messages if isinstance(message, Run)]
-        if runs:
-            server.accept(runs, now)
+        runs = [server.enter(message, now) for message in messages if isinstance(message, Run)]
+        light = [job for job in runs if not heavy(job.inputs)]
+        if light:
+            server.prepare(light)
+        if len(light) < len(runs):
+            for job in runs:
+                if heavy(job.inputs):
+                    workers.submit(server.prepare, [job])
         if len(runs) < len(messages):
             for message in messages:
                 if isinstance(message, Cancel):
@@ -231,7 +251,7 @@ def main(arguments: list[str]) -> int:
         gc.freeze()
         server.start()
         outbox.send([encode(Ready(resident_bytes(), server.capacity))])
-        serve(reader, server)
+        serve(reader, server, ThreadPoolExecutor(min(4, os.cpu_count() or 1), "prepare"))
     except (EOFError, ConnectionError):
         return 0
     except (ValueError, msgspec.DecodeError) as error:

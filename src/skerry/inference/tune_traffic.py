@@ -61,9 +61,10 @@ class Traffic:
 
     def _send(self, count: int) -> None:
         inputs = self._inputs
-        runs = []
-        for number in range(self._sent, self._sent + count):
-            runs.append(Run(number, inputs[number % len(inputs)], False, 300.0))
+        runs = [
+            Run(number, inputs[number % len(inputs)], False, 300.0)
+            for number in range(self._sent, self._sent + count)
+        ]
         self._sent += count
         self._server.accept(runs)
 

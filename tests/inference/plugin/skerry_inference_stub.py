@@ -85,6 +85,10 @@ class WordRows(RowProcessor):
             raise InvalidInput("the stub does not take this")
         if inputs.get("do") == "prepare":
             raise RuntimeError("the stub's preparation failed")
+        while gate := inputs.get("prepare_until"):
+            if Path(gate).exists():
+                break
+            time.sleep(0.01)
         return [
             Row({"text": text, **inputs}, len(text))
             for text in inputs.get("texts", [inputs.get("text", "")])
