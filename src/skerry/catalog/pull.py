@@ -52,6 +52,7 @@ class Pull:
 
     async def run(self) -> None:
         """Raises ArtifactError, ConversionFailed."""
+        self._meter.tell("download")
         pins = await asyncio.to_thread(self._pins.read)
         await asyncio.to_thread(self._check_room, pins)
         async with Workspace(self._layout.work(self._entry)) as work:
@@ -83,7 +84,8 @@ class Pull:
                     for artifact in artifacts
                 }
         except* ArtifactError as errors:
-            raise first_error(errors) from errors
+            first = first_error(errors)
+            raise first from first.__cause__
         return {name: task.result() for name, task in tasks.items()}
 
     def _key(self, artifact: Artifact, wanted: str | None) -> str:

@@ -27,6 +27,11 @@ _STORAGES = {
     "LongStorage": "<i8",
     "IntStorage": "<i4",
 }
+_BROKEN = (
+    *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError, LookupError, ValueError, TypeError),
+    *(AttributeError, OverflowError, MemoryError, RecursionError, SystemError, StopIteration),
+)
+"""What broken bytes make pickle and zipfile raise."""
 _MAGIC = 0x1950A86A20F9469CFC6C
 
 
@@ -91,10 +96,7 @@ def read_checkpoint(path: Path) -> dict[str, Array]:
     """Tensors by name. Raises ConversionFailed."""
     try:
         return _from_zip(path) if zipfile.is_zipfile(path) else _from_stream(path)
-    except (
-        *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError, IndexError),
-        *(ValueError, TypeError, AttributeError),
-    ) as error:
+    except _BROKEN as error:
         raise ConversionFailed(f"{path.name} is not a checkpoint of tensors: {error}") from error
 
 

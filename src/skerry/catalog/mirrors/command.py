@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from skerry.catalog.failures import first_error
 from skerry.catalog.files import tree_size
 from skerry.errors import ArtifactError, DiskFull
 
@@ -44,7 +45,8 @@ async def run_client(
             await process.wait()
             watch.cancel()
     except* ArtifactError as errors:
-        raise errors.exceptions[0] from errors
+        first = first_error(errors)
+        raise first from first.__cause__
     finally:
         await _end(process)
     if process.returncode:

@@ -40,7 +40,8 @@ async def fetch_parts(mirror: Parts, want: Fetch, fetch: FetchOne) -> None:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(part)) for part in mirror.parts]
         except* ArtifactError as errors:
-            raise first_error(errors) from errors
+            first = first_error(errors)
+            raise first from first.__cause__
         parts = [task.result() for task in tasks]
         await run_blocking(lambda stop: _join(parts, path, stop))
 
