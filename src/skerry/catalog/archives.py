@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -10,13 +12,19 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from skerry.catalog.blocking import Stop
-from skerry.catalog.files import pour
+from skerry.catalog.files import FULL, pour
 from skerry.errors import ArtifactError
 
 LIMIT = 16 << 30
 """Bytes that a member may have where the catalog does not say."""
 TAR_LIMIT = 32 << 30
 """Bytes that a tar may unpack to before the member is found."""
+
+_BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, struct.error),
+    *(NotImplementedError, ValueError, RuntimeError, OverflowError),
+)
+"""What broken bytes make zipfile and tarfile raise."""
 
 
 def check_member(member: str) -> None:
@@ -49,8 +57,12 @@ def extract(
             _from_tar(archive, member, target, stop, bound, at)
         else:
             raise ArtifactError("is neither a zip nor a tar archive")
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as err:
-        raise ArtifactError(f"is a broken archive: {err}") from err
+    except _BROKEN as error:
+        raise ArtifactError(f"is a broken archive: {error}") from error
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise ArtifactError(f"is a broken archive, or cannot be read: {error}") from error
 
 
 def _check_size(member: str, size: int, bound: int) -> None:

@@ -15,7 +15,8 @@ from skerry.catalog.blocking import Stop
 from skerry.errors import ArtifactError, DiskFull
 
 CHUNK = 1 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says where there is no room."""
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def full_disk(what: str, root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise DiskFull(
                 f"{what}: no room left under {root} ({error.strerror}). Free some space, remove"
                 " models (skerry models rm NAME) or move the store (SKERRY_MODELS)."
