@@ -80,11 +80,13 @@ class StubAI:
         self.fail_after: Exception | None = None
         self.hang = False
         self.pause = 0.0
+        self.begun = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.standin_for: str | None = None
 
     async def run(self, request: InferenceRequest, /) -> Answer | AnswerStream:
         self.asked.append(request)
+        self.begun.set()
         if self.fail is not None:
             raise self.fail
         found = self._catalog.get(request.model)

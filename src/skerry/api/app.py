@@ -13,6 +13,7 @@ from skerry.api.health import Health
 from skerry.api.models import ModelsFace
 from skerry.api.openai.routes import openai_routes
 from skerry.api.origins import OriginGuard
+from skerry.api.pages import Pages
 from skerry.api.routing import fallbacks
 from skerry.inference.status import ModelStatus
 from skerry.settings import Settings
@@ -43,6 +44,7 @@ def build_app(
     app.add_routes(ModelsFace(face).routes())
     app.add_routes(openai_routes(face))
     app.add_routes(Health(inference, settings, version).routes())
+    app.add_routes(Pages(tasks, version).routes())
     OriginGuard(settings.origins).install(app)
     app.add_routes(fallbacks())
     return app

@@ -96,9 +96,10 @@ def _kind(value: Any) -> str:
 def inputs_of(request: web.Request, data: bytes, task: Task) -> Inputs:
     """A task's inputs from a body, whatever its label. Raises InvalidInput.
 
-    For a task with a binary field a body labelled image/*, audio/*, video/* or octet-stream is
-    that field; under any other label (curl's form-urlencoded, none) it is one unless it parses as
-    a JSON object. The query then holds the other fields. For other tasks every body is JSON.
+    For a task with a binary field a body labelled image/*, audio/* or video/* is that field;
+    under any other label (octet-stream, curl's form-urlencoded, none) it is, unless it parses as
+    a JSON object, which no picture or sound does. The query then holds the other fields. For
+    other tasks every body is JSON.
     """
     if task.binary_field is None:
         return parse_object(data)
@@ -110,7 +111,7 @@ def inputs_of(request: web.Request, data: bytes, task: Task) -> Inputs:
         )
     if label == "application/json" or label.endswith("+json"):
         return parse_object(data)
-    raw = label.startswith(("image/", "audio/", "video/")) or label == "application/octet-stream"
+    raw = label.startswith(("image/", "audio/", "video/"))
     if not raw and data.lstrip()[:1] == b"{":
         try:
             return parse_object(data)
