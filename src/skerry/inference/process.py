@@ -10,6 +10,9 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 KEEP = (
     "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "TZ",
@@ -41,6 +44,23 @@ def how_it_ended(status: int) -> str:
     except ValueError:
         name = f"signal {-status}"
     return f"killed by {name}" + (", perhaps for lack of memory" if name == "SIGKILL" else "")
+
+
+def why_it_ended(fault: str, status: int, words: str) -> str:
+    """The fault that was seen (a closed socket tells nothing), the exit status, the last words."""
+    ended = how_it_ended(status)
+    said = f"{fault} ({ended})" if fault and not fault.startswith("its socket") else ended
+    return f"{said}: {words}" if words else said
+
+
+def settled(future: asyncio.Future[T]) -> Callable[[T], None]:
+    """Sets the result of a future that may have been cancelled with its waiter."""
+
+    def settle(value: T) -> None:
+        if not future.done():
+            future.set_result(value)
+
+    return settle
 
 
 class _Tail(asyncio.Protocol):

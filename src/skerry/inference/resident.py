@@ -8,10 +8,9 @@ import os
 import signal
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from skerry.errors import (
     Aborted,
@@ -22,7 +21,8 @@ from skerry.errors import (
 )
 from skerry.inference.channel import Channel, Event, Pending
 from skerry.inference.messages import Load, Progress, Ready, Refused
-from skerry.inference.process import Process, how_it_ended
+from skerry.inference.pace import Pace
+from skerry.inference.process import Process, settled, why_it_ended
 from skerry.inference.status import ModelStatus, State
 from skerry.inference.stream import Pieces
 from skerry.types import Answer, AnswerStream, InferenceRequest
@@ -36,9 +36,6 @@ HOLD = 15.0
 HOLD_MOST = 300.0
 EXIT = 2.0
 """Seconds that a runner has to end after its socket closed; then it is killed."""
-
-
-T = TypeVar("T")
 
 
 class Refusal(Exception):
@@ -91,7 +88,7 @@ class Resident:
         self._ended: asyncio.Future[str] | None = None
         self._failed_until = 0.0
         self._hold = HOLD
-        self._times: deque[float] = deque(maxlen=64)
+        self._pace = Pace()
         self._one_by_one = asyncio.Lock()
         self._last_status = 0
         self._log: list[str] = []
@@ -157,12 +154,7 @@ class Resident:
         """Whole seconds until half of the queue is served, as fast as the last ones were."""
         if self.state == "starting":
             return max(1.0, math.ceil(self.reload_time))
-        now = time.monotonic()
-        recent = [each for each in self._times if now - each < 60]
-        if len(recent) < 2 or now <= recent[0]:
-            return 1.0
-        rate = len(recent) / (now - recent[0])
-        return float(min(60, max(1, math.ceil(self.in_flight / 2 / rate))))
+        return self._pace.wait(self.in_flight / 2)
 
     async def _turn(self, deadline: float) -> None:
         self._waiting += 1
@@ -300,7 +292,7 @@ class Resident:
             if not lost.done():
                 lost.set_result(reason)
 
-        process = await Process.start(self._command, self._environ, _setter(exited))
+        process = await Process.start(self._command, self._environ, settled(exited))
         self._process = process
         begun = time.monotonic()
         fault = ""
@@ -330,7 +322,7 @@ class Resident:
                 self._channel.close()
             status = self._last_status = await asyncio.shield(exited)
             self._log = process.log()
-            reason = _reason(fault, status, process.last_words())
+            reason = why_it_ended(fault, status, process.last_words())
             ended.set_result(reason)
             self._process = self._channel = None
         if refusal:
@@ -366,8 +358,8 @@ class Resident:
         self._changed()
 
     def _request_ended(self, pending: Pending) -> None:
-        self.last_used = now = time.monotonic()
-        self._times.append(now)
+        self.last_used = time.monotonic()
+        self._pace.served()
         if not self.in_flight:
             self._drained.set()
             self._changed()
@@ -419,19 +411,3 @@ class Resident:
             streams=choice.streams if choice else 0,
             log=self._process.log() if self._process else self._log,
         )  # fmt: skip
-
-
-def _setter(future: asyncio.Future[T]) -> Callable[[T], None]:
-    """Settles a future that may have been cancelled with its waiter."""
-
-    def settle(value: T) -> None:
-        if not future.done():
-            future.set_result(value)
-
-    return settle
-
-
-def _reason(fault: str, status: int, words: str) -> str:
-    ended = how_it_ended(status)
-    said = f"{fault} ({ended})" if fault and not fault.startswith("its socket") else ended
-    return f"{said}: {words}" if words else said
