@@ -11,8 +11,9 @@ that the batch never waits for a reader. Options (`engine_options.genai`):
     properties  OpenVINO properties, e.g. {"KV_CACHE_PRECISION": "f16"}
 
 It loads Q4_0, Q4_1, Q8_0 and F16 tensors, not every kind (a stock Q4_K_M file may hold Q5_0
-tensors, which it refuses). It serves no call with a seed: its draws depend on what else is in the
-batch (measured); nor LoRA, nor tools that the model may leave.
+tensors, which it refuses). It serves no call with a seed (equal seeds gave different texts), no LoRA
+and nothing bound by a grammar: with a GGUF file's tokenizer its grammar let other bytes through
+where characters beyond ASCII were due (2026.4; measured, docs/engines.md).
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ import queue
 import threading
 from itertools import count
 from typing import Any, ClassVar
-
-import msgspec
 
 from skerry.engines.base import CallEngine, Choice, Sink
 from skerry.engines.openvino import import_openvino
@@ -106,14 +105,13 @@ class GenAi(CallEngine):
             return False
         if call.seed is not None and call.temperature != 0:
             return False
-        return not call.tools or call.tool_choice not in (None, "auto")
+        return call.json_schema is None and Tools.of(call) is None
 
     def run(self, call: Call, sink: Sink) -> Generated:
-        """Raises ContextTooLong with the numbers, InvalidInput for a schema it cannot hold to."""
-        if not isinstance(call, Generate):
-            raise EngineError(f"OpenVINO GenAI does not serve {type(call).__name__}.")
-        tools = Tools.of(call)
-        ids = self._encode(call, tools)
+        """Raises ContextTooLong with the numbers."""
+        if not isinstance(call, Generate) or not self.serves(call):
+            raise EngineError(f"OpenVINO GenAI does not serve this {type(call).__name__}.")
+        ids = self._encode(call)
         prompt_tokens = int(ids.shape[1])
         room = self._context - prompt_tokens
         if room < 1:
@@ -121,18 +119,17 @@ class GenAi(CallEngine):
                 f"The prompt has {prompt_tokens} tokens; {self._model} takes {self._context},"
                 " prompt and answer together. Shorten the prompt."
             )
-        config = self._config(call, tools, min(call.max_tokens, room))
+        config = self._config(call, min(call.max_tokens, room))
         waiting = self._add(ids, config)
         decode = self._tokenizer.decode
         pieces = Pieces(lambda tokens: str(decode(tokens)), call.stop)
-        reason = self._follow(waiting, pieces, sink, show=tools is None)
-        done = Generated(
+        reason = self._follow(waiting, pieces, sink)
+        return Generated(
             text=pieces.text,
             finish_reason=reason,
             prompt_tokens=prompt_tokens,
             completion_tokens=pieces.tokens,
         )
-        return done if tools is None else tools.read(done)
 
     def close(self) -> None:
         with self._work:
@@ -141,11 +138,10 @@ class GenAi(CallEngine):
         self._thread.join()
         self._pipeline = None
 
-    def _encode(self, call: Generate, tools: Tools | None) -> Any:
+    def _encode(self, call: Generate) -> Any:
         prompt = call.prompt or ""
         if call.messages is not None:
             messages = plain_messages(call.messages)
-            messages = tools.instruct(messages) if tools else messages
             try:
                 prompt = self._tokenizer.apply_chat_template(messages, True)
             except RuntimeError as error:
@@ -153,7 +149,7 @@ class GenAi(CallEngine):
         raw = call.messages is None
         return self._tokenizer.encode(prompt, add_special_tokens=raw).input_ids
 
-    def _config(self, call: Generate, tools: Tools | None, max_tokens: int) -> Any:
+    def _config(self, call: Generate, max_tokens: int) -> Any:
         sampled = call.temperature is None or call.temperature > 0
         values: dict[str, Any] = {
             "max_new_tokens": max_tokens,
@@ -175,12 +171,6 @@ class GenAi(CallEngine):
         for field in ("repetition_penalty", "frequency_penalty", "presence_penalty"):
             if getattr(call, field) is not None:
                 values[field] = getattr(call, field)
-        schema = tools.schema() if tools else call.json_schema
-        if schema is not None:
-            text = msgspec.json.encode(schema or {"type": "object"}).decode()
-            values["structured_output_config"] = self._library.StructuredOutputConfig(
-                json_schema=text
-            )
         return self._library.GenerationConfig(**values)
 
     def _add(self, ids: Any, config: Any) -> _Waiting:
@@ -198,7 +188,7 @@ class GenAi(CallEngine):
             self._work.notify()
         return waiting
 
-    def _follow(self, waiting: _Waiting, pieces: Pieces, sink: Sink, *, show: bool) -> str:
+    def _follow(self, waiting: _Waiting, pieces: Pieces, sink: Sink) -> str:
         """Read tokens until the call ends, by itself or by ours. Returns the finish reason."""
         while True:
             if sink.cancelled:
@@ -212,7 +202,7 @@ class GenAi(CallEngine):
                 raise got
             tokens, ended = got
             text = pieces.add(tokens, last=ended is not None)
-            if text and show:
+            if text:
                 sink.emit(text)
             if pieces.stopped and ended is None:
                 waiting.handle.stop()
