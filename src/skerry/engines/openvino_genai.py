@@ -11,9 +11,9 @@ that the batch never waits for a reader. Options (`engine_options.genai`):
     properties  OpenVINO properties, e.g. {"KV_CACHE_PRECISION": "f16"}
 
 It loads Q4_0, Q4_1, Q8_0 and F16 tensors, not every kind (a stock Q4_K_M file may hold Q5_0
-tensors, which it refuses). It serves no call with a seed (equal seeds gave different texts), no LoRA
-and nothing bound by a grammar: with a GGUF file's tokenizer its grammar let other bytes through
-where characters beyond ASCII were due (2026.4; measured, docs/engines.md).
+tensors, which it refuses). It serves no LoRA, no call with a seed (equal seeds gave different
+texts) and nothing bound by a grammar: with a GGUF file's tokenizer its grammar let other bytes
+through where characters beyond ASCII were due (2026.4; measured, docs/engines.md).
 """
 
 from __future__ import annotations
