@@ -144,7 +144,7 @@ def answer_of(task: str, inputs: dict[str, Any]) -> tuple[Any, Usage, str | None
         return [{"label": f"{len(inputs['image'])} bytes", "score": 0.5}], Usage(), None
     if task == "text-to-speech":
         return b"RIFF\x00\x01sound", Usage(), "audio/wav"
-    said = inputs.get("prompt") or inputs["messages"][-1].get("content") or ""
+    said = inputs["prompt"] if "prompt" in inputs else inputs["messages"][-1].get("content") or ""
     if not isinstance(said, str):
         said = " ".join(part["text"] for part in said)
     calls = []
