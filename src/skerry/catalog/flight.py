@@ -56,6 +56,8 @@ class Flights(Generic[T]):
                 if not task.done():
                     task.cancel()
                     await asyncio.wait([task])
+                    if not task.cancelled():
+                        task.exception()  # nobody is left to be told
 
     def last(self, key: str) -> Progress | None:
         """The latest report of the run under way."""

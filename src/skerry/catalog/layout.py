@@ -78,6 +78,11 @@ class Layout:
     def partial(self, key: str) -> Path:
         return self.root / "partial" / _safe(key)
 
+    def new(self, entry: Entry, artifact: Artifact) -> str:
+        """The key of a partial file whose hash nobody knows yet."""
+        text = f"{entry.name} {pin_key(entry, artifact)}"
+        return "new-" + hashlib.sha256(text.encode()).hexdigest()
+
     def lock(self, key: str) -> Path:
         return self.root / "locks" / f"{_safe(key)}.lock"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -89,10 +88,7 @@ class Pull:
         return {name: task.result() for name, task in tasks.items()}
 
     def _key(self, artifact: Artifact, wanted: str | None) -> str:
-        if wanted is not None:
-            return wanted
-        text = f"{self._entry.name} {pin_key(self._entry, artifact)}"
-        return "new-" + hashlib.sha256(text.encode()).hexdigest()
+        return wanted or self._layout.new(self._entry, artifact)
 
     async def _artifact(
         self, artifact: Artifact, work: Workspace, pins: Mapping[str, str]

@@ -124,7 +124,23 @@ class Store:
     async def remove(self, entry: Entry) -> int:
         """Delete the model, every version of it; the bytes freed. Files that another model uses
         stay; so do loose ones while another process pulls (the next remove takes them)."""
-        return await asyncio.to_thread(self._detach, entry.name) + await self.prune()
+        freed = await asyncio.to_thread(self._detach, entry.name)
+        async with locked_now(self._layout.lock("store")) as alone:
+            if alone:
+                freed += await asyncio.to_thread(self._forget, entry)
+                freed += await asyncio.to_thread(self._prune)
+        return freed
+
+    def _forget(self, entry: Entry) -> int:
+        """Delete what a broken-off pull left."""
+        work = self._layout.work(entry)
+        freed = tree_size(work)
+        shutil.rmtree(work, ignore_errors=True)
+        for artifact in entry.artifacts:
+            path = self._layout.partial(artifact.sha256 or self._layout.new(entry, artifact))
+            freed += path.stat().st_size if path.is_file() else 0
+            path.unlink(missing_ok=True)
+        return freed
 
     def _detach(self, name: str) -> int:
         folder = self._layout.models(name)

@@ -14,7 +14,8 @@ import aiohttp
 
 from skerry.catalog.files import sync
 
-MAKE = Callable[[Path], Awaitable[None]]
+At = Callable[[int], None]
+Make = Callable[[Path, At], Awaitable[None]]
 
 
 class Workspace:
@@ -24,11 +25,12 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._locks: dict[str, asyncio.Lock] = {}
+        self._listeners: dict[str, list[At]] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Workspace:
         await asyncio.to_thread(self._open)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=20, sock_read=60)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
         self._session = aiohttp.ClientSession(
             timeout=timeout, trust_env=True, auto_decompress=False
         )
@@ -61,21 +63,35 @@ class Workspace:
         folder.mkdir(parents=True)
         return folder
 
-    async def once(self, key: str, make: MAKE) -> Path:
-        """The file called `key`, made by `make(path)` unless it is there; made once however many
-        artifacts ask."""
+    async def once(self, key: str, make: Make, at: At | None = None) -> Path:
+        """The file called `key`, made by `make(path, tell)` unless it is there; made once however
+        many artifacts ask. `tell(bytes)` reaches the `at` of everyone who waits for it."""
         path = self.folder / hashlib.sha256(key.encode()).hexdigest()[:32]
         lock = self._locks.setdefault(key, asyncio.Lock())
-        async with lock:
-            if await asyncio.to_thread(path.is_file):
-                return path
-            folder = await asyncio.to_thread(self.fresh)
-            try:
-                await make(folder / "file")
-                await asyncio.to_thread(_publish, folder / "file", path)
-            finally:
-                await asyncio.to_thread(shutil.rmtree, folder, True)
+        listeners = self._listeners.setdefault(key, [])
+        if at is not None:
+            listeners.append(at)
+
+        def tell(done: int) -> None:
+            for listener in list(listeners):
+                listener(done)
+
+        try:
+            async with lock:
+                if not await asyncio.to_thread(path.is_file):
+                    await self._make(path, make, tell)
+        finally:
+            if at is not None:
+                listeners.remove(at)
         return path
+
+    async def _make(self, path: Path, make: Make, tell: At) -> None:
+        folder = await asyncio.to_thread(self.fresh)
+        try:
+            await make(folder / "file", tell)
+            await asyncio.to_thread(_publish, folder / "file", path)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, True)
 
     async def finish(self) -> None:
         """The pull is whole: nothing here is needed any more."""

@@ -13,6 +13,7 @@ import msgspec
 
 from skerry.catalog.convert.registry import recipe_version
 from skerry.catalog.convert.run import Job
+from skerry.errors import ConversionFailed
 
 PR_SET_PDEATHSIG = 1
 
@@ -28,8 +29,16 @@ def main() -> int:
     os.nice(5)
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
     recipe_version(job.recipe)
-    recipe = importlib.import_module(f"skerry.catalog.convert.{job.recipe}")
-    recipe.convert(Path(job.inputs), Path(job.outputs), job.options)
+    try:
+        recipe = importlib.import_module(f"skerry.catalog.convert.{job.recipe}")
+    except ImportError as error:
+        sys.stderr.write(f"{error}; pip install skerry[convert]\n")
+        return 1
+    try:
+        recipe.convert(Path(job.inputs), Path(job.outputs), job.options)
+    except ConversionFailed as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     return 0
 
 

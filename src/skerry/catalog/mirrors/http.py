@@ -87,8 +87,12 @@ async def _attempt(
             if response.status in {301, 302, 303, 307, 308}:
                 target = _next(target, response.headers.get("Location"))
                 continue
-            await _receive(response, want, have, explain)
-            return
+            if response.status != 416 or not have:
+                await _receive(response, want, have, explain)
+                return
+            # what an earlier try left cannot be continued: from the start
+            await asyncio.to_thread(want.path.unlink)
+            have = 0
     raise ArtifactError(f"redirects more than {REDIRECTS} times")
 
 
@@ -113,9 +117,6 @@ async def _receive(
     have: int,
     explain: Callable[[int], str | None] | None,
 ) -> None:
-    if response.status == 416 and have:
-        await asyncio.to_thread(want.path.unlink)
-        raise ArtifactError("cannot continue what an earlier try left; it was dropped")
     if response.status not in {200, 206}:
         said = explain(response.status) if explain else None
         raise ArtifactError(said or f"answered HTTP {response.status} {response.reason}")

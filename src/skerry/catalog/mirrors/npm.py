@@ -16,6 +16,7 @@ from skerry.catalog.mirrors.command import run_client
 from skerry.catalog.mirrors.http import download
 from skerry.catalog.mirrors.npm_registry import find_registry, tarball_url
 from skerry.catalog.mirrors.pypi import take
+from skerry.catalog.workspace import At
 from skerry.errors import ArtifactError
 
 ADDRESS = re.compile(
@@ -52,20 +53,22 @@ class NpmPackages(Mirror):
         await take(archive, f"package/{match['member']}", want)
 
     async def _tarball(self, package: str, version: str, want: Fetch) -> Path:
-        async def make(path: Path) -> None:
+        async def make(path: Path, tell: At) -> None:
             npm = await asyncio.to_thread(self._npm)
             if npm is not None:
-                await _pack(npm, package, version, path, want)
+                await _pack(npm, package, version, path, tell)
             else:
-                await self._download(package, version, path, want)
+                await self._download(package, version, path, want, tell)
 
-        return await want.work.once(f"npm:{package}@{version}", make)
+        return await want.work.once(f"npm:{package}@{version}", make, want.at)
 
-    async def _download(self, package: str, version: str, path: Path, want: Fetch) -> None:
+    async def _download(
+        self, package: str, version: str, path: Path, want: Fetch, tell: At
+    ) -> None:
         """Without npm: the registry's own protocol."""
         registry = await asyncio.to_thread(find_registry, package, self._environ, self._home)
 
-        def part(name: str, at: Callable[[int], None]) -> Fetch:
+        def part(name: str, at: At) -> Fetch:
             target = path.with_name(name)
             return Fetch(
                 path=target, size=None, sha256=None, work=want.work, at=at, sized=lambda _: None
@@ -76,14 +79,14 @@ class NpmPackages(Mirror):
         await download(url, document, headers=registry.headers)
         tarball = tarball_url(await asyncio.to_thread(document.path.read_bytes))
         same = URL(tarball).origin() == URL(registry.url).origin()
-        await download(tarball, part(path.name, want.at), headers=registry.headers if same else {})
+        await download(tarball, part(path.name, tell), headers=registry.headers if same else {})
 
 
-async def _pack(npm: str, package: str, version: str, path: Path, want: Fetch) -> None:
+async def _pack(npm: str, package: str, version: str, path: Path, tell: At) -> None:
     folder = path.parent
     command = [npm, "pack", "--ignore-scripts", "--silent", "--no-update-notifier"]
     command += ["--cache", str(folder / "cache"), "--pack-destination", str(folder)]
-    await run_client([*command, f"{package}@{version}"], folder, {}, want.at)
+    await run_client([*command, f"{package}@{version}"], folder, {}, tell)
     tarballs = await asyncio.to_thread(lambda: list(folder.glob("*.tgz")))
     if len(tarballs) != 1:
         raise ArtifactError(f"npm brought {len(tarballs)} packages of {package}@{version}")

@@ -20,6 +20,7 @@ from skerry.catalog.blocking import Stop, run_blocking
 from skerry.catalog.files import full_disk
 from skerry.catalog.mirrors.base import Fetch, Mirror
 from skerry.catalog.mirrors.command import run_client
+from skerry.catalog.workspace import At
 from skerry.errors import ArtifactError
 
 ADDRESS = re.compile(
@@ -60,7 +61,7 @@ class Packages(Mirror):
         await take(archive, member, want)
 
     async def _wheel(self, package: str, version: str, want: Fetch) -> Path:
-        async def make(path: Path) -> None:
+        async def make(path: Path, tell: At) -> None:
             folder = path.parent
             command = [
                 *await asyncio.to_thread(self._pip),
@@ -69,20 +70,20 @@ class Packages(Mirror):
                 *("--dest", str(folder), f"{package}=={version}"),
             ]
             # pip downloads into TMPDIR first: that must be on the store's disk
-            await run_client(command, folder, {"TMPDIR": str(folder)}, want.at)
+            await run_client(command, folder, {"TMPDIR": str(folder)}, tell)
             wheels = await asyncio.to_thread(lambda: list(folder.glob("*.whl")))
             if len(wheels) != 1:
                 raise ArtifactError(f"pip brought {len(wheels)} wheels of {package}=={version}")
             await asyncio.to_thread(wheels[0].rename, path)
 
-        return await want.work.once(f"pypi:{package}=={version}", make)
+        return await want.work.once(f"pypi:{package}=={version}", make, want.at)
 
 
 async def unpacked(archive: Path, member: str, want: Fetch) -> Path:
     """A member that is itself an archive, as a file of the workspace."""
     check_member(member)
 
-    async def make(path: Path) -> None:
+    async def make(path: Path, _: At) -> None:
         def work(stop: Stop) -> None:
             with full_disk(member, path.parent):
                 extract(archive, member, path, stop, limit=LIMIT)
