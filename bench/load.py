@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 HERE = Path(__file__).parent
-CACHE = HERE / ".cache"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skerry" / "bench"
 PACKAGES = ["wrk", "libluajit2-5.1-2", "libluajit-5.1-common"]
 
 

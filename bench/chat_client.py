@@ -1,0 +1,58 @@
+"""A client of Skerry's chat over HTTP, in a process of its own: raw sockets, one thread a call."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import threading
+import time
+from urllib.parse import urlsplit
+
+from bench.bare_chat import Ask, drive
+from bench.serving import serve_lines
+
+
+def client(url: str) -> Ask:
+    """Asks the node; each thread keeps a connection of its own."""
+    parts = urlsplit(url)
+    own = threading.local()
+
+    def ask(prompt: str, most: int, stream: bool) -> tuple[int, float | None]:
+        if not hasattr(own, "connection"):
+            own.connection = http.client.HTTPConnection(parts.netloc, timeout=300)
+            own.connection.connect()
+        body = json.dumps(
+            {
+                "messages": [{"role": "user", "content": prompt}],
+                "max_tokens": most,
+                "temperature": 0.0,
+                "stream": stream,
+            }
+        )
+        start = time.perf_counter()
+        own.connection.request("POST", parts.path, body, {"Content-Type": "application/json"})
+        answer = own.connection.getresponse()
+        if answer.status != 200:
+            raise SystemExit(f"{url}: {answer.status} {answer.read()[:500]!r}")
+        if not stream:
+            found = json.loads(answer.read())
+            return int(found["result"]["usage"]["completion_tokens"]), None
+        first: float | None = None
+        tokens = 0
+        for line in answer:
+            if not line.startswith(b"data: {"):
+                continue
+            piece = json.loads(line[6:])
+            if first is None and piece.get("response"):
+                first = time.perf_counter() - start
+            if piece.get("usage"):
+                tokens = int(piece["usage"]["completion_tokens"])
+        return tokens, first
+
+    return ask
+
+
+if __name__ == "__main__":
+    ask = client(sys.argv[1])
+    serve_lines(lambda question: drive(ask, **question), {})
