@@ -146,7 +146,7 @@ class Subject:
         rates = {}
         most = min(8, self.streams, engine.capacity)
         for streams in sorted({min(count, most) for count in (1, 2, 4, 8)}):
-            todo = list(calls)[: max(2, 2 * streams)]
+            todo = list(calls)[: max(2, streams)]
             start = time.perf_counter()
             done = _in_threads(engine, todo, streams)
             name = f"{streams} stream{'s' if streams > 1 else ''}"

@@ -18,8 +18,8 @@ from skerry.tasks.base import ModelFiles
 
 LIMIT = 60.0
 """Seconds that a candidate may take to load and be measured."""
-CONVERT_LIMIT = 300.0
-"""The same for one that quantises first."""
+LONG_LIMIT = 300.0
+"""The same for one that quantises first, and for one that generates."""
 FINALISTS = 3
 NEAR = 0.75
 """Of the best score: what a candidate needs to be measured again in the run-off."""
@@ -73,7 +73,7 @@ class TuneRun:
 
     async def _try(self, candidate: Candidate, reference: Path) -> None:
         choice = candidate.choice
-        limit = CONVERT_LIMIT if choice.precision == "int8" else LIMIT
+        limit = LONG_LIMIT if choice.precision in {"int8", "gguf"} else LIMIT
         before = listing(self._files.directory)
         async with Child() as child:
             answer = await child.ask(self._job(choice, str(reference)), limit)

@@ -15,7 +15,7 @@ def calls_of(task: str) -> tuple[list[Call], str]:
         return [
             Generate(
                 messages=[{"role": "user", "content": f"Write a short story that begins: {text}"}],
-                max_tokens=48,
+                max_tokens=32,
                 temperature=0.0,
             )
             for text in prompts
