@@ -104,8 +104,19 @@ class Tools:
 
 
 def json_grammar(schema: dict[str, Any]) -> str:
-    """A grammar (llguidance) for the JSON that a schema describes; {} is any object."""
-    bound = schema or {"type": "object"}
+    """A grammar (llguidance) for the JSON that a schema describes; {} is any object.
+
+    Without free white space: small models otherwise write newlines until their tokens are spent.
+    Lenient: a keyword that a grammar cannot hold (uniqueItems) is passed over, where otherwise
+    the whole grammar would be refused and the answer be free text.
+    """
+    style = {
+        "whitespace_flexible": False,
+        "item_separator": ", ",
+        "key_separator": ": ",
+        "lenient": True,
+    }
+    bound = {**(schema or {"type": "object"}), "x-guidance": style}
     return f"%llguidance {{}}\nstart: %json {msgspec.json.encode(bound).decode()}\n"
 
 
