@@ -48,8 +48,8 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 REMARK = (
-    "[dim]The packaged chat model has 135 million parameters and misses some amenities. A better one"
-    " (491 MB): demo.py --chat @skerry/qwen2.5-coder-0.5b-instruct[/]"
+    "[dim]The packaged chat model has 135 million parameters and misses some amenities. A better"
+    " one (491 MB): demo.py --chat @skerry/qwen2.5-coder-0.5b-instruct[/]"
 )
 ASK = "List the amenities that this property listing offers, as JSON.\n\n"
 
@@ -114,7 +114,7 @@ async def listing(ai: Analyst, chat: str, name: str, text: str) -> Panel:
             "max_tokens": 100,
         },
     )
-        best = max(mood, key=lambda each: float(each["score"]))
+    best = max(mood, key=lambda each: float(each["score"]))
     lines = Table.grid(padding=(0, 2))
     lines.add_row(
         "sentiment", f"{best['label'].lower()} {bar(best['score'], 12)} {best['score']:.2f}"
