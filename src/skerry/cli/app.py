@@ -42,7 +42,7 @@ def build() -> typer.Typer:
     app = typer.Typer(
         name="skerry",
         no_args_is_help=True,
-        rich_markup_mode="markdown",
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -58,7 +58,7 @@ def build() -> typer.Typer:
 def _models() -> typer.Typer:
     group = typer.Typer(
         no_args_is_help=True,
-        rich_markup_mode="markdown",
+        rich_markup_mode=None,
         help="The catalog and the store: which models there are, and which are here.",
     )
     group.command("list")(models.list_models)
