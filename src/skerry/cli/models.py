@@ -86,7 +86,7 @@ def show(
     data_dir: options.DataDir = None,
     json: options.Json = False,
 ) -> None:
-    """Show a model: licence, provenance, files and hashes, and how it runs here and why.
+    """Show a model: licence, provenance, files, and how it runs here and why.
 
     Example: `skerry models show @skerry/minilm-l6-v2`
     """

@@ -31,7 +31,9 @@ def pull(
     data_dir: options.DataDir = None,
     json: options.Json = False,
 ) -> None:
-    """Bring models into the store, verified by hash; Ctrl-C is safe: the same command goes on.
+    """Bring models into the store, verified by hash.
+
+    Ctrl-C is safe: what has come is kept, and the same command goes on.
 
     Example: `skerry models pull @skerry/minilm-l6-v2 @skerry/smollm2-135m-instruct`
     """
@@ -122,7 +124,9 @@ def pin(
     data_dir: options.DataDir = None,
     json: options.Json = False,
 ) -> None:
-    """Keep models resident once they are loaded: a node never evicts them. Takes effect at start.
+    """Keep models resident once they are loaded.
+
+    A node then never evicts them. Takes effect when it next starts.
 
     Examples: `skerry models pin @skerry/minilm-l6-v2`, and with `--remove` to undo it
     """
