@@ -50,7 +50,7 @@ def breaches(source: str, path: Path, order: list[str]) -> list[str]:
     mine = order.index(room(path))
     out = []
     for line, name in imports(ast.parse(source), ".".join(parts)):
-        target = (name.split(".") + [""])[1]
+        target = [*name.split("."), ""][1]
         if target in order and order.index(target) > mine:
             out.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
     return out
