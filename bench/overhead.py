@@ -29,7 +29,8 @@ def run(rounds: int = 5, seconds: float = 3.0) -> dict[str, Any]:
     """The suite; see bench/README.md."""
     with tempfile.TemporaryDirectory(prefix="skerry-bench-") as folder:
         (Path(folder) / "dummy.toml").write_text(DUMMY)
-        with node("--no-pull", environ={"SKERRY_CATALOG": folder}) as served:
+        environ = {"SKERRY_CATALOG": folder, "SKERRY_MODELS": f"{folder}/models"}
+        with node(environ=environ) as served:
             time.sleep(1)
             idle = served.memory()
             url = served.run_url("@skerry/bench-dummy")
