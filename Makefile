@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo lint format docs docs-check docs-update bench bench-quality clean
+.PHONY: help setup test demo lint format docs docs-check docs-update bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -47,10 +47,7 @@ docs-check: setup ## Fail where a generated page is not current
 	$(BIN)/python docs/generate.py --check
 
 bench: setup ## Measure speed and memory on this machine
-	$(BIN)/skerry bench
-
-bench-quality: setup ## Measure the quality of the models of the starter pack
-	$(BIN)/python -m bench.quality
+	$(BIN)/python -m bench
 
 clean: ## Remove what the targets made (the model store stays)
 	rm -rf $(VENV) site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
