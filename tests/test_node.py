@@ -21,7 +21,7 @@ from skerry.errors import (
 from skerry.node import Node
 from skerry.settings import Settings
 from skerry.types import Answer, InferenceRequest
-from tests.dummies import settings
+from tests.dummies import CHAT, settings
 
 
 @asynccontextmanager
@@ -36,6 +36,12 @@ async def opened(kind: str, chosen: Settings) -> AsyncIterator[skerry.AI]:
         async with skerry.AI(url) as ai:
             yield ai
 
+
+INPUTS: dict[str, dict[str, object]] = {
+    "@cf/facebook/bart-large-cnn": {"input_text": "x"},
+    "@cf/black-forest-labs/flux-1-schnell": {"prompt": "x"},
+    "@mine/engineless": {"prompt": "x"},
+}
 
 both = pytest.mark.parametrize("kind", ["local", "remote"])
 
@@ -152,3 +158,29 @@ async def test_preload_makes_models_resident_and_stop_ends_their_runners(tmp_pat
 async def test_ai_that_is_not_open_says_how_to_open_it() -> None:
     with pytest.raises(skerry.AiError, match="async with"):
         await skerry.AI().run("@skerry/dummy-chat", {"prompt": "x"})
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("@cf/facebook/bart-large-cnn", "No engine is called 'onnx-seq2seq'"),
+        ("@cf/black-forest-labs/flux-1-schnell", "task text-to-image, which no installed package"),
+        ("@mine/engineless", "its catalog entry names no engine"),
+    ],
+)
+async def test_a_model_that_nothing_here_runs_says_what_is_missing_before_any_pull(
+    tmp_path: Path, model: str, words: str
+) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    entry = CHAT.replace("@skerry/dummy-chat", "@mine/engineless")
+    entry = entry.replace('engines = ["dummy"]', "engines = []")
+    (folder / "engineless.toml").write_text(entry)
+    pulls: list[object] = []
+    async with Node(settings(tmp_path, catalog=[folder]), on_pull=pulls.append) as node:
+        with pytest.raises(NoSuchModel) as caught:
+            await node.ai.run(InferenceRequest(model=model, inputs=INPUTS[model], id="1"))
+    assert words in caught.value.message
+    assert model in caught.value.message
+    assert "Model not found" in caught.value.message
+    assert not pulls

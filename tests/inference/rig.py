@@ -44,6 +44,9 @@ class StubStore:
 class StubTuner:
     """One choice per engine that the entry names, with its engine options."""
 
+    def check(self, entry: Entry) -> None:
+        """Every engine is there."""
+
     def choices(self, entry: Entry, files: ModelFiles) -> list[Choice]:
         return [
             Choice(

@@ -37,8 +37,13 @@ class Store:
         self._flights: Flights[ModelFiles] = Flights()
 
     def ready(self, entry: Entry) -> ModelFiles | None:
-        """The model's files if they are all here. Quick: a few stats, no network, no hashing."""
+        """The model's files if they are all here. Quick: a few stats, no network, no hashing.
+
+        An entry without artifacts is always ready; its folder need not be there.
+        """
         folder = self._layout.model(entry)
+        if not entry.artifacts and entry.conversion is None:
+            return _model_files(entry, folder)  # a server's: nothing to pull
         manifest = _manifest(folder)
         if manifest is None:
             return None

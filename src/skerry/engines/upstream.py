@@ -24,12 +24,14 @@ import numpy as np
 from skerry.engines.base import CallEngine, Choice, Sink
 from skerry.engines.upstream_stream import Cutter, events
 from skerry.errors import (
+    Aborted,
     AiError,
     ContextTooLong,
     EngineError,
     InferenceTimeout,
     InvalidInput,
     LoraNotSupported,
+    ModelDeprecated,
     NoSuchModel,
     OutOfCapacity,
 )
@@ -86,16 +88,22 @@ class Upstream(CallEngine):
     def run(self, call: Call, sink: Sink) -> Outcome:
         """Raises the AiError that the other server's status stands for."""
         if isinstance(call, Embed):
-            return self._embed(call)
+            return self._embed(call, sink)
         if isinstance(call, Generate):
             return self._generate(call, sink)
         raise EngineError(f"The engine upstream does not serve {type(call).__name__}.")
 
-    def _embed(self, call: Embed) -> Embedded:
+    def _embed(self, call: Embed, sink: Sink) -> Embedded:
+        body = {"model": self._model, "input": call.texts, "encoding_format": "float"}
         connection = self._connect()
         try:
-            body = {"model": self._model, "input": call.texts, "encoding_format": "float"}
-            answer = self._json(self._post(connection, "/embeddings", body))
+            with Cutter(sink, self._open(connection)) as cutter:
+                try:
+                    answer = self._json(self._post(connection, "/embeddings", body))
+                except (AiError, EngineError) as error:
+                    if not cutter.cut:
+                        raise
+                    raise Aborted(f"{self._name}: cancelled") from error
         finally:
             connection.close()
         try:
@@ -202,8 +210,10 @@ class Upstream(CallEngine):
             return OutOfCapacity(said, retry_after=seconds)
         if status in {408, 504}:
             return InferenceTimeout(said)
-        if status == 404:
+        if status == 404 or "model_not_found" in kind or "No such model" in text:
             return NoSuchModel(f"{said} (No such model; Model not found there: {self._model})")
+        if status == 410:
+            return ModelDeprecated(said)
         if status in {400, 413, 422}:
             return InvalidInput(said)
         if status in {401, 403}:

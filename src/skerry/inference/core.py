@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from skerry.catalog.entry import Entry
 from skerry.catalog.progress import Progress
 from skerry.engines.base import Choice
-from skerry.errors import EngineError, InternalError, OutOfCapacity
+from skerry.errors import EngineError, InternalError, NoSuchModel, OutOfCapacity
 from skerry.inference.locate import Locations
 from skerry.inference.messages import Load
 from skerry.inference.pulls import Pulls, Store
@@ -27,6 +29,7 @@ GRACE = 5.0
 class Chooser(Protocol):
     """What is needed of inference.tune.Tuner."""
 
+    def check(self, entry: Entry) -> None: ...
     def choices(self, entry: Entry, files: ModelFiles) -> list[Choice]: ...
 
 
@@ -118,6 +121,7 @@ class Inference:
         """The model, resident; those who ask at once share one way there."""
         if self._closed:
             raise OutOfCapacity(f"{entry.name}: the node is stopping", retry_after=5)
+        await asyncio.to_thread(self._check_engines, entry)
         files = await self._pulls.files(entry, deadline, patient=patient)
         if (resident := self._residency.find(entry.name)) is not None:
             return resident
@@ -126,6 +130,16 @@ class Inference:
 
     def _pinned(self, name: str) -> bool:
         return name in self._settings.pin or name in self._settings.preload
+
+    def _check_engines(self, entry: Entry) -> None:
+        """Before a pull: weights that nothing here runs are not worth their download."""
+        try:
+            self._tuner.check(entry)
+        except EngineError as error:
+            raise NoSuchModel(
+                f"No such model or task here (Model not found): {error}. `skerry models list`"
+                " shows what runs"
+            ) from error
 
     def _plan(self, entry: Entry, files: ModelFiles) -> Load:
         """What the runner is told. Reads files: not for the loop."""
@@ -136,6 +150,7 @@ class Inference:
         if not choices:
             raise InternalError(f"{entry.name} names no engine that can run it")
         names = {choice.engine for choice in choices}
+        choices = [_placed(entry, choice) for choice in choices]
         return Load(
             name=files.name,
             task=files.task,
@@ -146,3 +161,10 @@ class Inference:
             task_at=self._locations.task(files.task),
             engines_at={name: at for name in names if (at := self._locations.engine(name))},
         )
+
+
+def _placed(entry: Entry, choice: Choice) -> Choice:
+    """The choice, told where the other server is: `upstream` is the entry's, not the engine's."""
+    if choice.engine != "upstream" or entry.upstream is None:
+        return choice
+    return msgspec.structs.replace(choice, options={"url": entry.upstream, **choice.options})

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,14 +24,15 @@ TAIL = 40
 """Lines of a runner's stderr that are kept."""
 
 
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What of `environ` a runner gets."""
+def environment(environ: Mapping[str, str], also: Collection[str] = ()) -> dict[str, str]:
+    """What of `environ` a runner gets; `also`: names that its model needs, an API key's say."""
     kept = {
         name: value
         for name, value in environ.items()
         if name in KEEP or name.startswith(KEEP_PREFIXES)
     }
     kept.pop("SKERRY_TOKEN", None)
+    kept |= {name: environ[name] for name in also if name in environ}
     return kept | {"PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -95,12 +96,16 @@ class Process:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], environ: Mapping[str, str], ended: Callable[[int], None]
+        cls,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        ended: Callable[[int], None],
+        also: Collection[str] = (),
     ) -> Process:
         """Start `command` with the descriptor of its socket as last argument.
 
         `ended` is called once, on the loop, with the exit status (minus the signal). Raises
-        OSError.
+        OSError. also: variables of `environ` that it gets beside the usual ones.
         """
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -112,7 +117,7 @@ class Process:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     pass_fds=(theirs.fileno(),),
-                    env=environment(environ),
+                    env=environment(environ, also),
                     start_new_session=True,
                 )
         except BaseException:

@@ -292,7 +292,9 @@ class Resident:
             if not lost.done():
                 lost.set_result(reason)
 
-        process = await Process.start(self._command, self._environ, settled(exited))
+        process = await Process.start(
+            self._command, self._environ, settled(exited), _variables(self.load)
+        )
         self._process = process
         begun = time.monotonic()
         fault = ""
@@ -411,3 +413,8 @@ class Resident:
             streams=choice.streams if choice else 0,
             log=self._process.log() if self._process else self._log,
         )  # fmt: skip
+
+
+def _variables(load: Load) -> list[str]:
+    """The environment variables that the model's engines name as holding an API key."""
+    return [str(each.options["key_env"]) for each in load.choices if each.options.get("key_env")]

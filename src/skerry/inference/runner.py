@@ -107,9 +107,10 @@ def resident_bytes() -> int:
 class _Opening:
     """The task opens its processor on a thread of its own while the engine loads."""
 
-    def __init__(self, load: Load, files: ModelFiles) -> None:
+    def __init__(self, load: Load, files: ModelFiles, calls: bool) -> None:
         self._load = load
         self._files = files
+        self._calls = calls
         self._processor: Processor | None = None
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._open, name="open", daemon=True)
@@ -117,7 +118,9 @@ class _Opening:
 
     def _open(self) -> None:
         try:
-            self._processor = _task(self._load).open(self._files)
+            task = _task(self._load)
+            open_ = task.open_calls if self._calls else task.open
+            self._processor = open_(self._files)
         except Exception as error:
             self._error = error
 
@@ -136,11 +139,12 @@ def build(load: Load, send: Send, engines: list[Engine] | None = None) -> Server
     """
     loaded: list[Engine] = [] if engines is None else engines
     files = ModelFiles(load.name, load.task, Path(load.directory), load.options, load.context)
-    opening = _Opening(load, files)
-    for at, choice in enumerate(load.choices):
+    kinds = [_engine(load, choice) for choice in load.choices]
+    calls_only = bool(kinds) and not issubclass(kinds[0], TensorEngine)
+    opening = _Opening(load, files, calls_only)
+    for at, (kind, choice) in enumerate(zip(kinds, load.choices, strict=True)):
         what = f"loading on {choice.engine} ({choice.precision})"
         send([encode(Progress(what, at / len(load.choices)))])
-        kind = _engine(load, choice)
         if missing := kind.missing():
             raise EngineError(f"{load.name}: engine {choice.engine} is not usable here: {missing}")
         loaded.append(kind.load(files, choice))

@@ -46,6 +46,8 @@ class Tuner:
         self._seconds = seconds
         self._budget = budget
         self._machines: dict[tuple[str, ...], Machine] = {}
+        self._engines: dict[tuple[str, ...], list[type[Engine]]] = {}
+        """What was found installed; what was not is looked for again."""
 
     def choices(self, entry: Entry, files: ModelFiles) -> list[Choice]:
         """How to run the model, best first; quick. Later choices serve what the first cannot.
@@ -59,6 +61,10 @@ class Tuner:
         if report is not None:
             return report.choices
         return guess(entry, engines, self._machine(engines), self._threads)
+
+    def check(self, entry: Entry) -> None:
+        """Raises EngineMissing as `choices`; needs no files."""
+        self._installed(entry)
 
     def report(self, entry: Entry, files: ModelFiles) -> Report | None:
         """The report that holds for these files on this machine; None: not tuned.
@@ -131,6 +137,9 @@ class Tuner:
         return self._machines[packages]
 
     def _installed(self, entry: Entry) -> list[type[Engine]]:
+        known = self._engines.get(tuple(entry.engines))
+        if known is not None:
+            return known
         found: list[type[Engine]] = []
         wanting: list[str] = []
         for name in entry.engines:
@@ -147,6 +156,8 @@ class Tuner:
         if not found:
             ways = "; ".join(wanting) or "its catalog entry names no engine"
             raise EngineMissing(f"{entry.name}: no engine for it is installed ({ways})")
+        if not wanting:
+            self._engines[tuple(entry.engines)] = found
         return found
 
 

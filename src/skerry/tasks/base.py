@@ -206,6 +206,11 @@ class Task(ABC):
     def open(self, files: ModelFiles) -> Processor:
         """Bind the task to a model's files. Called in the runner; may read and import freely."""
 
+    def open_calls(self, files: ModelFiles) -> Processor:
+        """The same for an engine that takes no tensors (an upstream server does its own
+        tokenising): a CallProcessor, where the task has such a form."""
+        return self.open(files)
+
 
 class Processor(ABC):
     """A task bound to a model, in the runner. Called from several threads at once."""

@@ -11,7 +11,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from skerry.errors import InvalidInput
-from skerry.tasks.base import Array, Feeds, ModelFiles, Row, RowProcessor, Task
+from skerry.tasks.base import (
+    Array,
+    Call,
+    CallProcessor,
+    Embed,
+    Embedded,
+    Feeds,
+    ModelFiles,
+    Outcome,
+    Row,
+    RowProcessor,
+    Task,
+)
 from skerry.tasks.tokens import Tokens
 from skerry.types import Inputs, Usage
 
@@ -95,6 +107,9 @@ class TextEmbeddings(Task):
     def open(self, files: ModelFiles) -> EmbeddingProcessor:
         return EmbeddingProcessor(Tokens(files), files.options)
 
+    def open_calls(self, files: ModelFiles) -> EmbeddingCalls:
+        return EmbeddingCalls(files.options)
+
 
 class EmbeddingProcessor(RowProcessor):
     """Tokenises, and pools where the graph does not.
@@ -142,6 +157,38 @@ class EmbeddingProcessor(RowProcessor):
         data = np.ascontiguousarray(data, np.float32)
         value = {"shape": list(data.shape), "data": data, "pooling": pooling}
         return value, Usage(sum(row.length for row in rows))
+
+
+class EmbeddingCalls(CallProcessor):
+    """For an engine that tokenises and pools itself: a server behind this one.
+
+    Which pooling that is nobody here can choose, nor what becomes of a text that is too long.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._pooling: str = options.get("pooling", "mean")
+
+    def prepare(self, inputs: Inputs) -> Call:
+        asked = inputs.get("pooling")
+        if asked not in (None, self._pooling):
+            raise InvalidInput(
+                f"Bad input: Error: pooling: the server behind this model has {self._pooling}"
+                f" pooling, not {asked}. Leave the field out"
+            )
+        if not inputs.get("truncate_inputs", True):
+            raise InvalidInput(
+                "Bad input: Error: truncate_inputs: whether a long text is cut is decided by the"
+                " server behind this model. Leave the field out"
+            )
+        return Embed(texts=_texts(inputs))
+
+    def finish(self, inputs: Inputs, outcome: Outcome) -> tuple[Any, Usage]:
+        assert isinstance(outcome, Embedded)
+        vectors = np.asarray(outcome.vectors, np.float32)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        data = np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), np.float32)
+        value = {"shape": list(data.shape), "data": data, "pooling": self._pooling}
+        return value, Usage(outcome.prompt_tokens)
 
 
 def _texts(inputs: Inputs) -> list[str]:
