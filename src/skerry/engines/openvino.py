@@ -7,7 +7,8 @@ Options (`engine_options.openvino`):
 
     model    the file in the model's directory; default model.xml or model.onnx
     preset   NNCF's preset for int8: "mixed" (default) or "performance"
-    samples  how many calibration inputs int8 takes; default 60
+    samples  how many calibration inputs int8 takes; default 150: with 60, MiniLM's
+             mean cosine on other texts was 0.994, with 150 it is 0.996
 """
 
 from __future__ import annotations

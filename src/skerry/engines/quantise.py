@@ -19,7 +19,7 @@ from skerry.tasks.base import Feeds, ModelFiles, RowProcessor
 from skerry.tasks.registry import load_tasks
 from skerry.tasks.samples import samples
 
-SAMPLES = 60
+SAMPLES = 150
 _TEXT_TASKS = {"text-embeddings", "text-classification"}
 
 
