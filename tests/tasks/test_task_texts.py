@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from skerry.errors import ContextTooLong, SkerryError
 from skerry.tasks.base import Row, RowProcessor
 from skerry.tasks.registry import load_tasks
+from skerry.tasks.shapes import padded_length, padded_rows
 from skerry.types import Inputs, ModelFiles
 
 TASKS = load_tasks()
@@ -53,13 +54,31 @@ def test_a_text_becomes_ids_without_padding(directory: Path) -> None:
     assert rows[0].length == 6
 
 
-def test_rows_are_padded_to_the_longest(directory: Path) -> None:
+def test_rows_are_padded_to_one_of_few_shapes(directory: Path) -> None:
     model = opened(directory, "text-embeddings", pad_id=1)
     feeds = model.collate(rows_of(model, {"text": ["a", "a b b"]}))
-    assert feeds["input_ids"].tolist() == [[CLS, A, SEP, 1, 1], [CLS, A, B, B, SEP]]
-    assert feeds["attention_mask"].tolist() == [[1, 1, 1, 0, 0], [1] * 5]
+    assert feeds["input_ids"].tolist() == [[CLS, A, SEP, *[1] * 5], [CLS, A, B, B, SEP, 1, 1, 1]]
+    assert feeds["attention_mask"].tolist() == [[1] * 3 + [0] * 5, [1] * 5 + [0] * 3]
     assert not feeds["token_type_ids"].any()
     assert {array.dtype for array in feeds.values()} == {np.dtype(np.int64)}
+
+
+@given(st.integers(1, 200), st.integers(1, 600))
+def test_shapes_are_few_and_never_too_small(rows: int, tokens: int) -> None:
+    assert rows <= padded_rows(rows) <= max(2 * rows, rows + 7)
+    assert tokens <= padded_length(tokens, 512) <= max(tokens + 31, tokens)
+    assert padded_length(tokens, tokens) == tokens
+    assert len({padded_rows(n) for n in range(1, 65)}) == 12
+    assert len({padded_length(n, 256) for n in range(1, 257)}) == 16
+
+
+def test_rows_that_only_fill_up_attend_to_one_token_and_are_dropped(directory: Path) -> None:
+    model = opened(directory, "text-embeddings")
+    rows = rows_of(model, {"text": ["a", "b", "c"]})
+    feeds = model.collate(rows)
+    assert feeds["input_ids"].shape == (4, 8)
+    assert feeds["attention_mask"].sum(axis=1).tolist() == [3, 3, 3, 1]
+    assert len(model.split({"sentence_embedding": np.ones((4, 8), np.float32)}, 3)) == 3
 
 
 def test_the_longest_input_is_the_models(directory: Path) -> None:
@@ -127,7 +146,7 @@ def test_embeddings_are_pooled_here_where_the_graph_does_not(directory: Path, po
     inputs: Inputs = {"text": ["a", "a b b"], "pooling": pooling}
     rows = model.prepare(inputs)
     feeds = model.collate(rows)
-    hidden = np.random.default_rng(0).normal(size=(2, 5, 8)).astype(np.float32)
+    hidden = np.random.default_rng(0).normal(size=(2, 8, 8)).astype(np.float32)
     hidden[0, 3:] = 1e6  # what the graph says of padding must not count
     value, _ = model.finish(inputs, rows, model.split({"last_hidden_state": hidden}, 2))
     mask = feeds["attention_mask"][..., None]
@@ -146,7 +165,8 @@ def test_any_text_has_a_row(directory: Path, texts: list[str]) -> None:
     rows = model.prepare({"text": texts})
     feeds = model.collate(rows)
     assert len(rows) == len(texts)
-    assert feeds["attention_mask"].sum(axis=1).tolist() == [row.length for row in rows]
+    lengths = feeds["attention_mask"].sum(axis=1).tolist()
+    assert lengths[: len(rows)] == [row.length for row in rows]
     assert all(2 <= row.length <= 12 for row in rows)
 
 
@@ -166,7 +186,7 @@ def test_every_label_with_its_score(directory: Path) -> None:
     many: list[Inputs] = [{"text": "good film"}, {"text": "bad"}]
     prepared = model.prepare_many(many)
     rows = [row for group in prepared if isinstance(group, list) for row in group]
-    assert model.collate(rows)["input_ids"].shape == (2, 4)
+    assert model.collate(rows)["input_ids"].shape == (2, 8)
     results = model.split({"logits": np.array([[-1.0, 3.0], [800.0, -800.0]], np.float32)}, 2)
     value, usage = model.finish(many[0], rows[:1], results[:1])
     sure = 1 / (1 + np.exp(-4.0))
@@ -187,8 +207,8 @@ def test_contexts_are_ranked(directory: Path) -> None:
     }
     rows = model.prepare(inputs)
     feeds = model.collate(rows)
-    assert feeds["input_ids"][1].tolist() == [CLS, A, SEP, GOOD, FILM, SEP]
-    assert feeds["token_type_ids"][1].tolist() == [0, 0, 0, 1, 1, 1]
+    assert feeds["input_ids"][1, :6].tolist() == [CLS, A, SEP, GOOD, FILM, SEP]
+    assert feeds["token_type_ids"][1].tolist() == [0, 0, 0, 1, 1, 1, 0, 0]
     results = model.split({"logits": np.array([[0.0], [2.0], [-2000.0]], np.float32)}, 3)
     value, usage = model.finish(inputs, rows, results)
     assert [item["id"] for item in value["response"]] == [1, 0, 2]

@@ -14,6 +14,7 @@ from skerry.tasks.base import Feeds, ModelFiles, Row, RowProcessor
 from skerry.tasks.image_task import ImageTask
 from skerry.tasks.images import Plan, open_image, plan
 from skerry.tasks.labels import labels, softmax
+from skerry.tasks.shapes import padded_rows
 from skerry.types import Inputs, Usage
 
 
@@ -54,8 +55,6 @@ class ImageClassification(ImageTask):
 class ClassificationProcessor(RowProcessor):
     """Crops and scales; takes `logits`, or the graph's only output, [rows, classes]."""
 
-    max_rows = 16
-
     def __init__(self, how: Plan, names: list[str], top: int) -> None:
         self._plan = how
         self._names = names
@@ -67,7 +66,9 @@ class ClassificationProcessor(RowProcessor):
         return [Row(self._plan.array(image))]
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
-        return {self._plan.input: np.stack([row.data for row in rows])}
+        images = [row.data for row in rows]
+        images += [images[-1]] * (padded_rows(len(rows)) - len(rows))
+        return {self._plan.input: np.stack(images)}
 
     def split(self, outputs: Feeds, count: int) -> list[Any]:
         found = outputs.get("logits")

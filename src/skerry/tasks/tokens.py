@@ -13,6 +13,7 @@ import numpy as np
 
 from skerry.errors import ContextTooLong, EngineMissing, SkerryError
 from skerry.tasks.base import Feeds, ModelFiles, Row
+from skerry.tasks.shapes import padded_length, padded_rows
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
@@ -76,9 +77,15 @@ class Tokens:
         return bool(encoding.overflowing)
 
     def collate(self, rows: Sequence[Row]) -> Feeds:
-        """int64 [rows, longest]: input_ids, attention_mask, token_type_ids."""
+        """int64 [n, t]: input_ids, attention_mask, token_type_ids.
+
+        n and t are rows and longest, rounded up to one of few shapes. Rows past the last one
+        attend to a single padding token; their results are to be dropped.
+        """
+        count = len(rows)
         lengths = [row.length for row in rows]
-        shape = (len(rows), max(lengths))
+        shape = (padded_rows(count), padded_length(max(lengths), self.max_tokens))
+        lengths += [1] * (shape[0] - count)
         ids = np.full(shape, self.pad_id, np.int64) if self.pad_id else np.zeros(shape, np.int64)
         types = np.zeros(shape, np.int64)
         for at, row in enumerate(rows):
