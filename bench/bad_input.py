@@ -92,7 +92,7 @@ def main(word: str = "") -> int:
                 continue
             body = bad.body()
             for _ in range(REPEAT):
-                link = http.client.HTTPConnection(host, port)
+                link = http.client.HTTPConnection(host, port, timeout=10)
                 begun = time.monotonic()
                 status, answer = send(link, bad, body)
                 spans.append((bad.name, begun, time.monotonic(), len(body)))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import threading
 import time
@@ -70,16 +71,24 @@ def genai(path: str, slots: int) -> Ask:
     pipeline = library.ContinuousBatchingPipeline(path, scheduler, "CPU", {})
     tokenizer = pipeline.get_tokenizer()
     numbers = iter(range(1 << 62))
-    lock = threading.Lock()
-    work = threading.Event()
+    calls: dict[int, tuple[Any, queue.SimpleQueue[tuple[list[int], bool]]]] = {}
+    work = threading.Condition()
 
     def step() -> None:
         while True:
-            if pipeline.has_non_finished_requests():
-                pipeline.step()
-            else:
-                work.wait()
-                work.clear()
+            with work:
+                work.wait_for(lambda: bool(calls))
+            pipeline.step()
+            for number, (handle, heard) in list(calls.items()):
+                ended = handle.get_status() != library.GenerationStatus.RUNNING
+                tokens: list[int] = []
+                while handle.can_read():
+                    for output in handle.read().values():
+                        tokens += output.generated_ids
+                if ended:
+                    del calls[number]
+                if tokens or ended:
+                    heard.put((tokens, ended))
 
     threading.Thread(target=step, daemon=True).start()
 
@@ -87,24 +96,27 @@ def genai(path: str, slots: int) -> Ask:
         config = library.GenerationConfig()
         config.max_new_tokens = most
         config.do_sample = False
+        config.apply_chat_template = False
+        config.stop_token_ids = pipeline.get_config().stop_token_ids
         start = time.perf_counter()
         text = tokenizer.apply_chat_template([{"role": "user", "content": prompt}], True)
         ids = tokenizer.encode(text, add_special_tokens=False).input_ids
-        with lock:
-            handle = pipeline.add_request(next(numbers), ids, config)
-        work.set()
+        heard: queue.SimpleQueue[tuple[list[int], bool]] = queue.SimpleQueue()
+        with work:
+            number = next(numbers)
+            calls[number] = (pipeline.add_request(number, ids, config), heard)
+            work.notify()
         tokens: list[int] = []
         first: float | None = None
-        # `read` answers one step's tokens and frees the interpreter while it waits.
-        while handle.get_status() == library.GenerationStatus.RUNNING or handle.can_read():
-            for output in handle.read().values():
-                tokens += output.generated_ids
-            if first is None:
-                first = time.perf_counter() - start
+        ended = False
+        while not ended:
+            new, ended = heard.get()
+            tokens += new
             if stream:
                 tokenizer.decode(tokens[-8:])
+                first = first or time.perf_counter() - start
         tokenizer.decode(tokens)
-        return len(tokens), first if stream else None
+        return len(tokens), first
 
     return ask
 
