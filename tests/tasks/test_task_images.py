@@ -205,7 +205,7 @@ def test_the_five_likeliest_labels(tmp_path: Path) -> None:
     inputs = {"image": encoded(picture(), "PNG")}
     rows = model.prepare(inputs)
     feeds = model.collate(rows * 3)
-    assert feeds["image"].shape == (3, 3, 224, 224)
+    assert feeds["image"].shape == (4, 3, 224, 224)  # 3 rows, rounded up
     assert feeds["image"].dtype == np.float32
     assert feeds["image"][:, 0, :, :90].min() == 255  # red on the left, 0 … 255
     assert feeds["image"][:, 0, :, -90:].max() == 0

@@ -76,14 +76,14 @@ class Resolve(Step):
             )
 
     def _standin(self, entry: Entry) -> Entry | None:
-        """The best stand-in: one in the store before one that is not, exact name before task."""
+        """The best stand-in: one in the store before one that is not, exact name before task.
+
+        Of those in the store the larger, better one; of those to be pulled the smaller.
+        """
 
         def rank(candidate: Entry) -> tuple[bool, bool, bool]:
-            return (
-                self._in_store(candidate),
-                entry.name in candidate.standin_for,
-                candidate.size == "default",
-            )
+            here, large = self._in_store(candidate), candidate.size == "optional"
+            return here, entry.name in candidate.standin_for, large == here
 
         fitting = [
             candidate
