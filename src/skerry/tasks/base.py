@@ -219,7 +219,7 @@ class Processor(ABC):
 class RowProcessor(Processor):
     """For tensor engines: requests become rows, rows become batches."""
 
-    max_rows: int = 64
+    max_rows: int = 16
     """Most rows of one batch."""
     max_length: int = 8192
     """Most rows x longest row of one batch (the token budget)."""
@@ -240,11 +240,11 @@ class RowProcessor(Processor):
 
     @abstractmethod
     def collate(self, rows: Sequence[Row]) -> Feeds:
-        """Stack rows, padding each to the longest."""
+        """Stack rows, padding each to the longest. May add rows to reach a rounder count."""
 
     @abstractmethod
     def split(self, outputs: Feeds, count: int) -> list[Any]:
-        """One result per row, in the order of the rows."""
+        """One result for each of the first `count` rows, in their order."""
 
     @abstractmethod
     def finish(
