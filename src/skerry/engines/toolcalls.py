@@ -67,7 +67,7 @@ class Tools:
 
     def grammar(self) -> str:
         """In the notation of llguidance, which xllamacpp is built with."""
-        call = f"%json {msgspec.json.encode(self.schema()).decode()}"
+        call = _json(self.schema())
         if self._forced:
             return f"%llguidance {{}}\nstart: call\ncall: {call}\n"
         return f"%llguidance {{}}\nstart: call | text\ntext: /[^{{`<\\s](.|\\n)*/\ncall: {call}\n"
@@ -104,7 +104,12 @@ class Tools:
 
 
 def json_grammar(schema: dict[str, Any]) -> str:
-    """A grammar (llguidance) for the JSON that a schema describes; {} is any object.
+    """A grammar (llguidance) for the JSON that a schema describes; {} is any object."""
+    return f"%llguidance {{}}\nstart: {_json(schema or {'type': 'object'})}\n"
+
+
+def _json(schema: dict[str, Any]) -> str:
+    """The rule for a schema. Its own `x-guidance`, if it has one, does not count.
 
     Without free white space: small models otherwise write newlines until their tokens are spent.
     Lenient: a keyword that a grammar cannot hold (uniqueItems) is passed over, where otherwise
@@ -116,8 +121,7 @@ def json_grammar(schema: dict[str, Any]) -> str:
         "key_separator": ": ",
         "lenient": True,
     }
-    bound = {**(schema or {"type": "object"}), "x-guidance": style}
-    return f"%llguidance {{}}\nstart: %json {msgspec.json.encode(bound).decode()}\n"
+    return f"%json {msgspec.json.encode({**schema, 'x-guidance': style}).decode()}"
 
 
 def plain_messages(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
