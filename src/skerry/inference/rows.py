@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from skerry.engines.base import TensorEngine
@@ -14,14 +14,27 @@ from skerry.inference.jobs import Job, Send, done, failed, timed_out
 from skerry.inference.messages import Run
 from skerry.tasks.base import RowProcessor
 
+HANG = 120.0
+"""Seconds in one batch after which an engine counts as hung; batches take milliseconds."""
+
 
 class RowServer:
     """One thread per stream of the engine.
 
     `enter` and `cancel` are called by the reader thread, `prepare` by it and by workers.
+    on_hang: called where a batch takes longer than `hang` seconds; nothing can stop a native call
+    but the end of its process.
     """
 
-    def __init__(self, processor: RowProcessor, engine: TensorEngine, send: Send) -> None:
+    def __init__(
+        self,
+        processor: RowProcessor,
+        engine: TensorEngine,
+        send: Send,
+        *,
+        on_hang: Callable[[], None] | None = None,
+        hang: float = HANG,
+    ) -> None:
         self._processor = processor
         self._engine = engine
         self._send = send
@@ -35,10 +48,25 @@ class RowServer:
             threading.Thread(target=self._stream, args=(at,), name=f"stream-{at}", daemon=True)
             for at in range(self.capacity)
         ]
+        self._since = [0.0] * self.capacity
+        """Per stream: when its batch began, on the monotonic clock; 0 while it has none."""
+        self._over = threading.Event()
+        if on_hang is not None:
+            watch = threading.Thread(
+                target=self._watch, args=(on_hang, hang), name="watch", daemon=True
+            )
+            self._threads.append(watch)
 
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    def _watch(self, on_hang: Callable[[], None], hang: float) -> None:
+        while not self._over.wait(hang / 4):
+            now = time.monotonic()
+            if any(since and now - since > hang for since in self._since):
+                on_hang()
+                return
 
     def enter(self, run: Run, now: float) -> Job:
         """Know a request, so that it can be cancelled while it is being prepared."""
@@ -80,6 +108,7 @@ class RowServer:
             self._queue.drop_dead()
 
     def close(self) -> None:
+        self._over.set()
         self._queue.close()
         for thread in self._threads:
             thread.join(1.0)
@@ -107,11 +136,12 @@ class RowServer:
 
     def _stream(self, number: int) -> None:
         while items := self._queue.take():
-            now = time.monotonic()
+            self._since[number] = now = time.monotonic()
             for item in items:
                 if not item.job.started:
                     item.job.started = now
             answers = self._execute(items, number)
+            self._since[number] = 0.0
             if answers:
                 self._send(answers)
 

@@ -152,7 +152,7 @@ def build(load: Load, send: Send, engines: list[Engine] | None = None) -> Server
     if not loaded:
         raise EngineError(f"{load.name}: no engine was chosen")
     if isinstance(processor, RowProcessor) and isinstance(loaded[0], TensorEngine):
-        return RowServer(processor, loaded[0], send)
+        return RowServer(processor, loaded[0], send, on_hang=_end_hung)
     calls = [
         (engine, choice)
         for engine, choice in zip(loaded, load.choices, strict=True)
@@ -163,6 +163,13 @@ def build(load: Load, send: Send, engines: list[Engine] | None = None) -> Server
     raise EngineError(
         f"{load.name}: the task {load.task} and the engine {load.choices[0].engine} do not fit"
     )
+
+
+def _end_hung() -> None:
+    """The node starts another runner and asks it again what this one owes."""
+    print("a batch does not end: the engine hangs", file=sys.stderr)  # noqa: T201
+    faulthandler.dump_traceback(all_threads=True)
+    os._exit(os.EX_SOFTWARE)
 
 
 class Reader:
