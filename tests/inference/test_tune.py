@@ -126,6 +126,7 @@ async def test_all_refused_falls_back_to_the_catalog(tmp_path: Path, files: Mode
     assert report.choices == tuner.choices(wanted, files)
     assert report.choices[0].engine == "stub-crash"
     assert "refused" in report.why
+    assert tuner.report(wanted, files) is None, "the next pull should try again"
 
 
 async def test_report_is_kept_and_holds_on_this_machine_only(

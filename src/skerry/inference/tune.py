@@ -92,6 +92,7 @@ class Tuner:
     ) -> Report:
         """Measure, choose, keep and answer the report; replaces an earlier one.
 
+        A report in which every candidate was refused is answered but not kept.
         Each candidate runs in a process of its own: one that crashes, hangs or errs is refused.
         One tuning at a time on a store; cancelling it ends its processes. Raises EngineMissing as
         `choices`; OSError where the report cannot be written.
@@ -122,7 +123,8 @@ class Tuner:
                 candidates=found,
                 files=sorted(kept),
             )
-            _write(path, msgspec.json.format(msgspec.json.encode(report), indent=2))
+            if any(one.state == "chosen" for one in found):  # else: worth another try
+                _write(path, msgspec.json.format(msgspec.json.encode(report), indent=2))
         return report
 
     def _path(self, entry: Entry, files: ModelFiles, engines: list[type[Engine]]) -> Path:
