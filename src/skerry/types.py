@@ -94,6 +94,8 @@ class ModelFiles(msgspec.Struct, frozen=True):
     options: dict[str, Any]
     """The entry's `options` (pooling, labels …)."""
     context: int | None = None
+    loras: Path | None = None
+    """The folder of the user's LoRA adapters for this model; it need not be there."""
 
     def path(self, name: str) -> Path:
         return self.directory / name

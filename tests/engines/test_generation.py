@@ -223,7 +223,7 @@ def test_a_tool_that_is_not_there_cannot_be_chosen(engine: CallEngine) -> None:
 def test_lora_is_refused_where_there_is_none(engine: CallEngine) -> None:
     call = Generate(prompt="q", lora="mine")
     if engine.serves(call):
-        with pytest.raises(LoraNotSupported, match=r"loras"):
+        with pytest.raises(LoraNotSupported, match=r"takes no LoRA"):
             engine.run(call, Heard())
     else:
         assert engine.name == "genai"

@@ -10,8 +10,8 @@ The server batches continuously: each call takes one of `streams` slots. Options
     flash_attention  true, false; default: llama.cpp decides
     cache_type       "f16" (default) or "q8_0": the type of the key/value cache
 
-LoRA adapters are the GGUF files in the folder `loras` beside the model; a call names one by the
-file's stem.
+LoRA adapters are the GGUF files in the folder `ModelFiles.loras` when the model is loaded; a call
+names one by the file's stem.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class LlamaCpp(CallEngine):
         # Answers come back as the model wrote them; tools and reasoning are not llama.cpp's part.
         params.force_pure_content_parser = True
         params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
-        loras = sorted(files.path("loras").glob("*.gguf"))
+        loras = sorted(files.loras.glob("*.gguf")) if files.loras else []
         params.lora_adapters = [_adapter(xllamacpp, lora) for lora in loras]
         params.lora_init_without_apply = True
         # xllamacpp opens a listener whether wanted or not: a socket file of this user's, with a
@@ -107,8 +107,9 @@ class LlamaCpp(CallEngine):
             server = xllamacpp.Server(params)
         except (RuntimeError, ValueError) as error:
             folder.cleanup()
+            which = f" with the adapters of {files.loras}" if loras else ""
             raise EngineError(
-                f"{files.name}: llama.cpp cannot load {path.name}: {error}"
+                f"{files.name}: llama.cpp cannot load {path.name}{which}: {error}"
             ) from error
         names = {lora.stem: index for index, lora in enumerate(loras)}
         return cls(files, server, slots, context, names, folder, Pool(params.n_ctx))
@@ -202,14 +203,14 @@ class LlamaCpp(CallEngine):
     def _lora(self, name: str | None) -> list[dict[str, Any]]:
         if name is None:
             return [{"id": index, "scale": 0.0} for index in self._loras.values()]
-        if not self._files.path("loras").is_dir():
-            raise LoraNotSupported(
-                f"{self._files.name} takes no LoRA on this node: put the adapter's GGUF file in"
-                f" {self._files.path('loras')} and load the model again."
-            )
+        if self._files.loras is None:
+            raise LoraNotSupported(f"{self._files.name} takes no LoRA: leave out the field `lora`.")
         if name not in self._loras:
             there = ", ".join(self._loras) or "none"
-            raise LoraMissing(f"{self._files.name} has no LoRA {name!r}; there are: {there}.")
+            raise LoraMissing(
+                f"{self._files.name} has no LoRA {name[:100]!r}; there are: {there}. Put its GGUF"
+                f" file in {self._files.loras} before the model is loaded."
+            )
         return [
             {"id": index, "scale": 1.0 if each == name else 0.0}
             for each, index in self._loras.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -128,6 +129,11 @@ class Inference:
         load = await asyncio.to_thread(self._plan, entry, files)
         return await self._residency.bring(load, deadline, pinned=self._pinned(entry.name))
 
+    def _loras(self, entry: Entry) -> Path:
+        """Where a user puts adapters: in the node's data, which no pull or removal touches."""
+        folder = entry.name.lstrip("@").replace("/", "--")
+        return self._settings.data_dir.expanduser().absolute() / "loras" / folder
+
     def _pinned(self, name: str) -> bool:
         return name in self._settings.pin or name in self._settings.preload
 
@@ -160,6 +166,7 @@ class Inference:
             choices=choices,
             task_at=self._locations.task(files.task),
             engines_at={name: at for name in names if (at := self._locations.engine(name))},
+            loras=str(self._loras(entry)) if entry.lora else "",
         )
 
 

@@ -37,6 +37,8 @@ class Load(msgspec.Struct, tag="load", array_like=True):
     (75 ms) nor import the other tasks; empty: look it up by name."""
     engines_at: dict[str, str] = {}
     """The same for engines, by name."""
+    loras: str = ""
+    """The folder of the user's LoRA adapters for the model; it need not be there."""
 
 
 class Run(msgspec.Struct, tag="run", array_like=True):

@@ -138,7 +138,10 @@ def build(load: Load, send: Send, engines: list[Engine] | None = None) -> Server
     The loaded engines are appended to `engines`, so that a caller can close them.
     """
     loaded: list[Engine] = [] if engines is None else engines
-    files = ModelFiles(load.name, load.task, Path(load.directory), load.options, load.context)
+    loras = Path(load.loras) if load.loras else None
+    files = ModelFiles(
+        load.name, load.task, Path(load.directory), load.options, load.context, loras
+    )
     kinds = [_engine(load, choice) for choice in load.choices]
     calls_only = bool(kinds) and not issubclass(kinds[0], TensorEngine)
     opening = _Opening(load, files, calls_only)
