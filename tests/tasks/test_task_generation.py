@@ -320,7 +320,7 @@ def test_a_chat_model_is_told_to_translate() -> None:
     call = opened("translation", chat=True).prepare({"text": "Hi", "target_lang": "fr"})
     assert isinstance(call, Generate)
     assert call.messages is not None
-    assert "from the language en to the language fr" in call.messages[0]["content"]
+    assert "from English to French" in call.messages[0]["content"]
     assert call.messages[1]["content"] == "Hi"
 
 

@@ -14,6 +14,8 @@ import importlib.util
 import os
 from typing import Any, ClassVar
 
+import msgspec
+
 from skerry.engines.base import CallEngine, Choice, Sink
 from skerry.errors import EngineError, EngineMissing, InvalidInput
 from skerry.tasks.base import (
@@ -74,7 +76,8 @@ class CTranslate2(CallEngine):
         except (RuntimeError, ValueError, OSError) as error:
             raise EngineError(f"{files.name}: CTranslate2 cannot load it: {error}") from error
         form = str(choice.options.get("language_form", "__{}__"))
-        return cls(files.name, whisper, translator, pieces, form, streams)
+        known = _vocabulary(files) if translator is not None else frozenset()
+        return cls(files.name, whisper, translator, pieces, form, streams, known)
 
     def __init__(
         self,
@@ -84,12 +87,14 @@ class CTranslate2(CallEngine):
         pieces: Any,
         language_form: str,
         streams: int,
+        vocabulary: frozenset[str] = frozenset(),
     ) -> None:
         self._model = model
         self._whisper = whisper
         self._translator = translator
         self._pieces = pieces
         self._form = language_form
+        self._known = vocabulary
         self.capacity = streams
 
     def serves(self, call: Call) -> bool:
@@ -102,7 +107,7 @@ class CTranslate2(CallEngine):
         if isinstance(call, Transcribe) and self._whisper is not None:
             return self._transcribe(call, sink)
         if isinstance(call, Translate) and self._translator is not None:
-            return self._translate(call)
+            return self._translate(call, sink)
         raise EngineError(f"{self._model} does not serve {type(call).__name__}.")
 
     def close(self) -> None:
@@ -146,34 +151,61 @@ class CTranslate2(CallEngine):
         if call.translate and not self._whisper.model.is_multilingual:
             raise InvalidInput(f"{self._model} hears English only: it cannot translate.")
 
-    def _translate(self, call: Translate) -> Translated:
-        source = [
-            self._form.format(call.source),
-            *self._pieces.encode(call.text, out_type=str),
-            "</s>",
-        ]
-        target = self._form.format(call.target)
+    def _translate(self, call: Translate, sink: Sink) -> Translated:
+        """Line by line: the models are of sentences, and a cancelled call stops between lines."""
+        source, target = self._language(call.source), self._language(call.target)
+        lines: list[str] = []
+        read = made = 0
+        for line in call.text.splitlines():
+            if sink.cancelled or made >= call.max_tokens:
+                break
+            tokens = [source, *self._pieces.encode(line, out_type=str), "</s>"]
+            out = self._line(tokens, target, call.max_tokens - made) if line.strip() else []
+            read += len(tokens) if line.strip() else 0
+            made += len(out)
+            lines.append(self._pieces.decode(out))
+            sink.emit(lines[-1])
+        return Translated(text="\n".join(lines), prompt_tokens=read, completion_tokens=made)
+
+    def _line(self, tokens: list[str], target: str, most: int) -> list[str]:
         try:
             results = self._translator.translate_batch(
-                [source], target_prefix=[[target]], max_decoding_length=call.max_tokens, beam_size=4
+                # The length counts the language's token, which is no part of the answer.
+                [tokens],
+                target_prefix=[[target]],
+                max_decoding_length=most + 1,
+                beam_size=4,
             )
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"{self._model}: CTranslate2 failed: {error}") from error
-        made = results[0].hypotheses[0][1:]
-        return Translated(
-            text=self._pieces.decode(made), prompt_tokens=len(source), completion_tokens=len(made)
-        )
+        made: list[str] = results[0].hypotheses[0][1:]
+        return made
+
+    def _language(self, code: str) -> str:
+        """The language's token. Raises InvalidInput where the model has none."""
+        token = self._form.format(code)
+        if self._known and token not in self._known:
+            raise InvalidInput(f"{self._model} does not know the language {code!r}.")
+        return token
 
 
 def _sentencepiece(files: ModelFiles, choice: Choice) -> Any:
     if importlib.util.find_spec("sentencepiece") is None:
-        raise EngineMissing(f"{files.name} needs sentencepiece: pip install sentencepiece")
-    import sentencepiece  # type: ignore[import-not-found,unused-ignore]
+        raise EngineMissing(f"{files.name} needs sentencepiece: pip install 'skerry[speech]'")
+    import sentencepiece
 
     path = files.path(str(choice.options.get("sentencepiece", "sentencepiece.model")))
     if not path.is_file():
         raise EngineError(f"{files.name}: {path.name} is not in {files.directory}")
     return sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+
+def _vocabulary(files: ModelFiles) -> frozenset[str]:
+    """The tokens that an answer may have; empty where the model keeps them in no JSON file."""
+    for name in ("shared_vocabulary.json", "target_vocabulary.json"):
+        if files.path(name).is_file():
+            return frozenset(msgspec.json.decode(files.path(name).read_bytes(), type=list[str]))
+    return frozenset()
 
 
 def _segment(each: Any) -> Segment:

@@ -24,8 +24,8 @@ from skerry.tasks.instruct import clip, instruct
 from skerry.types import Inputs, Usage
 
 INSTRUCTION = (
-    "Translate the text that the user sends from the language {source} to the language {target}."
-    " Answer with the translation only."
+    "You are a translator. Translate every message from {source} to {target}."
+    " Answer with the {target} translation only."
 )
 
 
@@ -98,7 +98,10 @@ class TranslationProcessor(CallProcessor):
         if self._instruction is None:
             check_fits(len(text), self._context)
             return Translate(text=text, source=source, target=target)
-        told = self._instruction.replace("{source}", source).replace("{target}", target)
+        told = self._instruction
+        for place, code in (("{source}", source), ("{target}", target)):
+            # By name: told "de", a small model answers in French.
+            told = told.replace(place, _ENGLISH.get(code, code))
         most = 1024 if self._context is None else self._context // 2
         return instruct(told, clip(text, self._context, most, told), most)
 
@@ -132,3 +135,4 @@ _NAMES = {
     "turkish": "tr",
     "ukrainian": "uk",
 }
+_ENGLISH = {code: name.capitalize() for name, code in _NAMES.items()}
