@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
+import random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skerry.errors import InvalidData
+from skerry.tasks import binary
 from skerry.tasks.binary import decode_field
 
 some_bytes = st.binary(min_size=1, max_size=200)
@@ -91,3 +95,76 @@ def test_base64_that_is_cut_is_never_taken_for_whole(data: bytes, cut: int) -> N
     text = base64.b64encode(data).decode()
     with pytest.raises(InvalidData):
         decode_field({"image": text[:-cut]}, "image")
+
+
+def as_json(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(value).encode())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_steps() -> Any:
+    """Many steps also for small inputs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(binary, "STEP", 8)
+        patch.setattr(binary, "LONG", 4)
+        yield
+
+
+@given(some_bytes)
+def test_json_text_gives_the_same_bytes(data: bytes) -> None:
+    for form in forms(data)[3:]:
+        assert decode_field({"image": as_json(form)}, "image") == {"image": data}
+        spaced = msgspec.Raw(json.dumps(form, indent=1).encode())
+        assert decode_field({"image": spaced}, "image") == {"image": data}
+
+
+def test_escapes_in_base64() -> None:
+    raw = msgspec.Raw(rb' "\/\/\u0041=" ')
+    assert decode_field({"image": raw}, "image") == decode_field({"image": "//A="}, "image")
+
+
+def test_long_ones_in_many_steps() -> None:
+    data = random.Random(0).randbytes(20_000)
+    for form in forms(data)[3:]:
+        assert decode_field({"image": as_json(form)}, "image") == {"image": data}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[1,2,3,256]", "0 to 255"),
+        ("[1,2,3,-1]", "0 to 255"),
+        ("[1,2,3,4,5,1.5]", "0 to 255"),
+        ('[1,2,3,"4,5",6]', "0 to 255"),
+        ("[[1,2,3,4],[5,6,7,8]]", "0 to 255"),
+        ("[1,2,3,null]", "0 to 255"),
+        ("[1,2,3,1e400]", "0 to 255"),
+        ("[1,2,3,99999999999999999999999]", "0 to 255"),
+        ('{"0":1,"1":2,"3":4}', "in a row"),
+        ('{"0":1,"1":2,"1":4}', "in a row"),
+        ('{"0":1,"1":2,"2":256}', "0 to 255"),
+        ('{"0":1,"1":2,"2":99999999999999999999}', "is a|0 to 255|in a row"),
+        ('{"0":1,"1":"a"}', "0 to 255"),
+        ('{"0":1,"a,b":2}', "in a row"),
+        ('{"0":{"a":1,"b":2,"c":3}}', "0 to 255|in a row"),
+        ('{"99999999999999999999999":1}', "in a row"),
+        ('{"a":1}', "in a row"),
+        ("{}", "ArrayBuffer"),
+        ("[]", "empty"),
+        ('""', "empty"),
+        ('"QUJDRA==QUJD"', "base64"),
+        ('"QUJDQUJDQUI=QUJD"', "base64"),
+        ('"QUJDQUJDQUJDQUJ"', "base64"),
+        ('"https://example.com/a"', "not fetched"),
+        ('"data:text/plain,hello"', "not base64"),
+        ('"\u00e9"', "base64"),
+    ],
+)
+def test_json_text_that_cannot_be_bytes_is_refused(text: str, says: str) -> None:
+    with pytest.raises(InvalidData, match=says):
+        decode_field({"image": msgspec.Raw(text.encode())}, "image")
+
+
+@pytest.mark.parametrize("value", [5, None, 1.5, True])
+def test_json_text_of_other_types_is_left_to_the_schema(value: Any) -> None:
+    assert decode_field({"image": as_json(value)}, "image") == {"image": value}

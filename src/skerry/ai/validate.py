@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from skerry.ai.ai import Step
 from skerry.ai.flight import Flight, Next, Reply
 from skerry.errors import LoraNotSupported
 from skerry.tasks.base import Task
+from skerry.tasks.binary import is_long
 from skerry.tasks.validate import InputCheck
 
 
@@ -28,7 +30,11 @@ class Validate(Step):
         request = flight.request
         if request.inputs.get("lora") is not None and not entry.lora:
             raise LoraNotSupported(f"{entry.name} takes no LoRA: leave out the field `lora`")
-        request.inputs = check.check(request.inputs)
-        if request.inputs.get("stream") and self._tasks[entry.task].streams:
+        task = self._tasks[entry.task]
+        if task.binary_field is not None and is_long(request.inputs.get(task.binary_field)):
+            request.inputs = await asyncio.to_thread(check.check, request.inputs)
+        else:
+            request.inputs = check.check(request.inputs)
+        if request.inputs.get("stream") and task.streams:
             request.stream = True
         return await proceed(flight)

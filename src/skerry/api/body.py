@@ -11,6 +11,7 @@ from aiohttp import web
 from skerry.api.face import flag
 from skerry.errors import Aborted, InvalidInput, MissingBody, RequestTooLarge
 from skerry.tasks.base import Task
+from skerry.tasks.binary import LONG
 from skerry.types import Inputs
 
 T = TypeVar("T")
@@ -61,12 +62,13 @@ async def read(request: web.Request, limit: int) -> bytes:
     return data
 
 
-def parse(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+def parse(data: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
     """Strict JSON of the decoder's type. Raises InvalidInput."""
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise InvalidInput(f"the body does not fit: {error}") from error
+        hint = "; send a number that fits in 64 bits" if "out of range" in str(error) else ""
+        raise InvalidInput(f"the body does not fit: {error}{hint}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the body is not valid JSON: {error}") from error
     except RecursionError as error:
@@ -74,9 +76,10 @@ def parse(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 _objects: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_fields: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def parse_object(data: bytes) -> dict[str, Any]:
+def parse_object(data: bytes | msgspec.Raw) -> dict[str, Any]:
     """A JSON object. Raises InvalidInput."""
     value = parse(data, _objects)
     if not isinstance(value, dict):
@@ -84,6 +87,23 @@ def parse_object(data: bytes) -> dict[str, Any]:
             f"the body is {_kind(value)}; send a JSON object with the input's fields"
         )
     return value
+
+
+def parse_inputs(data: bytes | msgspec.Raw, task: Task) -> Inputs:
+    """A JSON object of a task's input fields. Raises InvalidInput.
+
+    The binary field of a long one is left as its JSON text, a msgspec.Raw: to make Python numbers
+    of millions of bytes would hold up the loop. The task decodes it, in a thread.
+    """
+    field = task.binary_field
+    size = memoryview(data).nbytes
+    if field is None or size <= LONG:
+        return parse_object(data)
+    try:
+        parts = _fields.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return parse_object(data)  # raises, with the reason
+    return {name: part if name == field else parse(part, _objects) for name, part in parts.items()}
 
 
 def _kind(value: Any) -> str:
@@ -110,11 +130,11 @@ def inputs_of(request: web.Request, data: bytes, task: Task) -> Inputs:
             " or as a field of a JSON object"
         )
     if label == "application/json" or label.endswith("+json"):
-        return parse_object(data)
+        return parse_inputs(data, task)
     raw = label.startswith(("image/", "audio/", "video/"))
     if not raw and data.lstrip()[:1] == b"{":
         try:
-            return parse_object(data)
+            return parse_inputs(data, task)
         except InvalidInput:
             if label == "text/plain":
                 raise
