@@ -61,6 +61,8 @@ def _version(name: str) -> str:
 def page() -> str:
     """docs/bench.md from what bench/results holds."""
     parts = ["# Benchmarks", "", ABOUT]
+    if not any(RESULTS.glob("*.json")):
+        parts += ["", "No results are kept yet."]
     for path in sorted(RESULTS.glob("*.json")):
         suite = json.loads(path.read_text())
         if "rows" not in suite:
