@@ -116,8 +116,8 @@ class GenAi(CallEngine):
         room = self._context - prompt_tokens
         if room < 1:
             raise ContextTooLong(
-                f"The prompt has {prompt_tokens} tokens; {self._model} takes {self._context},"
-                " prompt and answer together. Shorten the prompt."
+                f"The prompt has {prompt_tokens} tokens or more; {self._model} takes"
+                f" {self._context}, prompt and answer together. Shorten the prompt."
             )
         config = self._config(call, min(call.max_tokens, room))
         waiting = self._add(ids, config)
