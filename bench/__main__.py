@@ -20,10 +20,13 @@ def main(arguments: list[str]) -> int:
     for name in names:
         if name not in (*SUITES, "quality"):
             raise SystemExit(f"no suite {name}; there are: {', '.join(SUITES)}, quality")
-        suite = found[name] = import_module(f"bench.{name}").run()
+        module = import_module(f"bench.{name}")
+        suite = found[name] = module.run()
         if not as_json:
             show(suite)
         write(name, suite)
+        if name == "quality":
+            module.write_page(suite)
         missed += sum(not holds for *_, holds in suite["checks"])
     if as_json:
         print(json.dumps(found))
