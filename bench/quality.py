@@ -190,7 +190,10 @@ async def judge(only: list[str]) -> Findings:
             await judge_vision(ai, out)
         if not only or "chat" in only:
             for what, figure, bound, holds, raw in await chat(ai):
-                out.check(what, figure, bound, holds)
+                if bound:
+                    out.check(what, figure, bound, holds)
+                else:
+                    out.row(what, figure, "no bound")
                 out.raw[what] = raw
     if not only or "encoders" in only:
         await asyncio.to_thread(judge_encoders, out)
