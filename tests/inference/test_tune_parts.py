@@ -91,14 +91,23 @@ def test_stream_counts(count: int) -> None:
     assert len(found) <= 10
 
 
-def _candidate(engine: str, loaded: float, single: float = 1.0) -> Candidate:
+def _candidate(
+    engine: str, loaded: float, single: float = 1.0, precision: str = "fp32"
+) -> Candidate:
     rates = {"single": single, "8 at once": loaded, "32 at once": loaded}
-    return Candidate(choice=Choice(engine=engine), rates=rates)
+    return Candidate(choice=Choice(engine=engine, precision=precision), rates=rates)
 
 
 def test_fastest_under_load_wins_and_equals_go_by_the_single_request() -> None:
     assert fastest([_candidate("a", 100, 9), _candidate("b", 120, 1)]).choice.engine == "b"
     assert fastest([_candidate("a", 119, 9), _candidate("b", 120, 1)]).choice.engine == "a"
+
+
+def test_a_coarser_precision_must_be_worth_it() -> None:
+    bf16, int8 = _candidate("a", 100, precision="bf16"), _candidate("a", 109, precision="int8")
+    assert fastest([bf16, int8]) is bf16
+    int8 = _candidate("a", 115, precision="int8")
+    assert fastest([bf16, int8]) is int8
 
 
 def test_decide_settles_every_candidate() -> None:

@@ -35,6 +35,7 @@ class CTranslate2(CallEngine):
     """See the module's text."""
 
     name = "ctranslate2"
+    distributions: ClassVar[tuple[str, ...]] = ("ctranslate2", "faster-whisper")
     precisions: ClassVar[tuple[str, ...]] = ("int8",)
 
     @classmethod

@@ -27,6 +27,7 @@ class Hibari(CallEngine):
     """One session; calls share it."""
 
     name = "hibari"
+    distributions: ClassVar[tuple[str, ...]] = ("hibari-tts", "onnxruntime")
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
 
     @classmethod

@@ -47,6 +47,7 @@ class LlamaCpp(CallEngine):
     """See the module's text."""
 
     name = "llamacpp"
+    distributions: ClassVar[tuple[str, ...]] = ("xllamacpp",)
     precisions: ClassVar[tuple[str, ...]] = ("gguf",)
     default_streams: ClassVar[int] = 8
 

@@ -36,6 +36,7 @@ class OnnxRuntime(TensorEngine):
     """One session; ONNX Runtime lets several threads run it at once."""
 
     name = "onnxruntime"
+    distributions: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
 
     @classmethod

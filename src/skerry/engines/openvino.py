@@ -36,6 +36,7 @@ class OpenVino(TensorEngine):
     """One compiled model, one infer request per stream."""
 
     name = "openvino"
+    distributions: ClassVar[tuple[str, ...]] = ("openvino",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "int8")
 
     @classmethod

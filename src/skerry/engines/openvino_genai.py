@@ -45,6 +45,7 @@ class GenAi(CallEngine):
     """See the module's text."""
 
     name = "genai"
+    distributions: ClassVar[tuple[str, ...]] = ("openvino-genai",)
     precisions: ClassVar[tuple[str, ...]] = ("gguf",)
     default_streams: ClassVar[int] = 8
 
