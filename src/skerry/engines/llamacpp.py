@@ -5,7 +5,7 @@ The server batches continuously: each call takes one of `streams` slots. Options
 
     model            the GGUF file; default model.gguf
     slots            calls at once; default the choice's streams
-    pool             tokens of the key/value cache for all slots together (16384)
+    pool             tokens of the key/value cache for all slots together (8192)
     batch, ubatch    tokens of a prompt batch (512, 512)
     flash_attention  true, false; default: llama.cpp decides
     cache_type       "f16" (default) or "q8_0": the type of the key/value cache
@@ -39,7 +39,7 @@ from skerry.errors import (
 from skerry.tasks.base import Call, Generate, Generated, ModelFiles
 
 DEFAULT_CONTEXT = 4096
-POOL = 16384
+POOL = 8192
 """Tokens of the key/value cache for all slots together, unless the context is longer."""
 
 

@@ -5,7 +5,7 @@ that the batch never waits for a reader. Options (`engine_options.genai`):
 
     model       a GGUF file, or "." for an OpenVINO folder; default model.gguf
     slots       calls at once; default the choice's streams
-    pool        tokens that the key/value cache holds for all calls; default: the context, or 2048
+    pool        tokens that the key/value cache holds for all calls; default: the context, or 1024
                 for each slot if that is more
     batch       most tokens of one step (512)
     properties  OpenVINO properties, e.g. {"KV_CACHE_PRECISION": "f16"}
@@ -67,7 +67,7 @@ class GenAi(CallEngine):
             raise EngineError(f"{files.name}: {named} is not in {files.directory}")
         slots = int(options.get("slots", choice.streams))
         context = files.context or DEFAULT_CONTEXT
-        pool = int(options.get("pool", max(context, 2048 * slots)))
+        pool = int(options.get("pool", max(context, 1024 * slots)))
         scheduler = openvino_genai.SchedulerConfig()
         scheduler.num_kv_blocks = -(-pool // BLOCK)
         scheduler.max_num_seqs = slots
@@ -121,7 +121,8 @@ class GenAi(CallEngine):
                 f" {self._context}, prompt and answer together. Shorten the prompt."
             )
         config = self._config(call, min(call.max_tokens, room))
-        waiting = self._add(ids, config)
+        # Where nobody looks at the pieces, no thread is woken for each token.
+        waiting = self._add(ids, config, whole=not sink.streaming and not call.stop)
         decode = self._tokenizer.decode
         pieces = Pieces(lambda tokens: str(decode(tokens)), call.stop)
         reason = self._follow(waiting, pieces, sink)
@@ -174,7 +175,7 @@ class GenAi(CallEngine):
                 values[field] = getattr(call, field)
         return self._library.GenerationConfig(**values)
 
-    def _add(self, ids: Any, config: Any) -> _Waiting:
+    def _add(self, ids: Any, config: Any, *, whole: bool) -> _Waiting:
         with self._work:
             if self._closed:
                 raise EngineError(f"{self._model} is being unloaded.")
@@ -185,7 +186,7 @@ class GenAi(CallEngine):
                 raise InvalidInput(
                     f"{self._model}: OpenVINO GenAI cannot do this: {error}"
                 ) from error
-            waiting = self._calls[number] = _Waiting(handle)
+            waiting = self._calls[number] = _Waiting(handle, whole=whole)
             self._work.notify()
         return waiting
 
@@ -240,8 +241,10 @@ class GenAi(CallEngine):
                         ended = "length" if output.finish_reason == reasons.LENGTH else "stop"
             if state != status.RUNNING:
                 ended = ended or "stop"
-            if tokens or ended:
-                waiting.tokens.put((tokens, ended))
+            waiting.kept += tokens
+            if ended or (waiting.kept and not waiting.whole):
+                waiting.tokens.put((waiting.kept, ended))
+                waiting.kept = []
             if state == status.IGNORED and not tokens:
                 waiting.tokens.put(
                     OutOfCapacity(f"{self._model}: no room in the cache for this prompt now.")
@@ -261,8 +264,11 @@ class GenAi(CallEngine):
 class _Waiting:
     """A call under way, between the stepping thread and its own."""
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, *, whole: bool) -> None:
         self.handle = handle
+        self.whole = whole
+        """The tokens are wanted together, at the end."""
+        self.kept: list[int] = []
         self.tokens: queue.SimpleQueue[tuple[list[int], str | None] | Exception] = (
             queue.SimpleQueue()
         )
