@@ -36,7 +36,7 @@ async def test_an_adapter_changes_only_the_answers_that_name_it(
     write_adapter(weights, tmp_path / "outside.gguf", seed=1)
     (tmp_path / "plain.toml").write_text(PLAIN)
     chosen = Settings(
-        data_dir=tmp_path / "data", models=store.root, catalog=[tmp_path], tune=False, threads=2
+        data_dir=tmp_path / "data", models=store.root, catalog=[tmp_path], tune=False, threads=1
     )
     ask = {"prompt": "Name a sea.", "max_tokens": 8, "temperature": 0}
     async with skerry.AI(settings=chosen) as ai:
