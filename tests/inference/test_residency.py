@@ -116,6 +116,10 @@ def test_the_estimate_counts_one_form_of_the_weights(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"0" * 1000)
     (tmp_path / "b.safetensors").write_bytes(b"0" * 1000)
     (tmp_path / "model.onnx").write_bytes(b"0" * 1900)
+    for way in ("fp32-1x2", "int8-2x2"):
+        compiled = tmp_path / "openvino-cache" / way / "1.blob"
+        compiled.parent.mkdir(parents=True)
+        compiled.write_bytes(bytes(3000))
     assert estimate(tmp_path) == BASE + 2000
 
 

@@ -40,10 +40,13 @@ def estimate(directory: Path) -> int:
     """Bytes that a model will take, from the sizes of its files; replaced once it is measured.
 
     A directory may hold the same weights in several forms (safetensors, ONNX): the largest counts.
+    What an engine keeps there in a folder called *-cache does not: compiled graphs, one for each
+    way of running.
     """
     forms: dict[str, int] = defaultdict(int)
     for path in directory.rglob("*"):
-        if path.is_file():
+        folders = path.relative_to(directory).parts[:-1]
+        if path.is_file() and not any(name.endswith("-cache") for name in folders):
             forms[path.suffix] += path.stat().st_size
     return BASE + max(forms.values(), default=0)
 
