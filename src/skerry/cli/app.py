@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import skerry
-from skerry.cli import doctor, models, models_change, options, serve, version
+from skerry.cli import bench, doctor, models, models_change, options, serve, version
 from skerry.cli import run as run_command
 from skerry.errors import SkerryError
 
@@ -51,6 +51,7 @@ def build() -> typer.Typer:
     app.command("run")(run_command.run)
     app.add_typer(_models(), name="models")
     app.command("doctor")(doctor.doctor)
+    app.command("bench")(bench.bench)
     app.command("version")(version.version)
     return app
 
