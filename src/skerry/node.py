@@ -16,7 +16,7 @@ from skerry.ai.spend import Spend
 from skerry.ai.validate import Validate
 from skerry.catalog.open import open_catalog, open_store
 from skerry.catalog.progress import Progress
-from skerry.inference.core import Inference
+from skerry.inference.core import GRACE, Inference
 from skerry.inference.kept import with_kept
 from skerry.inference.tune import Tuner
 from skerry.settings import Settings
@@ -85,7 +85,11 @@ class Node:
             version=skerry.__version__,
         )
         runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, keepalive_timeout=95.0
+            app,
+            access_log=None,
+            handler_cancellation=True,
+            keepalive_timeout=95.0,
+            shutdown_timeout=GRACE,
         )
         await runner.setup()
         self._runner = runner

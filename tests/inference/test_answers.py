@@ -98,11 +98,31 @@ async def test_the_second_engine_takes_over_under_load(bench: Make) -> None:
     node = bench()
     model = entry("a", ["stub-call", "stub-other"], **{"stub-call": {"up_to": 1}, "stub-other": {}})
     await node.inference.load(model)
+    # It is loaded when it is first needed; meanwhile the first engine answers everything.
+    async with asyncio.timeout(20):
+        while True:
+            both = await asyncio.gather(*(node.answer(model, text="a", sleep=0.05) for _ in "ab"))
+            if {answer.value["by"] for answer in both} == {"stub-call", "stub-other"}:
+                break
     first = asyncio.create_task(node.answer(model, text="a", sleep=0.5))
     await asyncio.sleep(0.1)
     more = await asyncio.gather(*(node.answer(model, text="a") for _ in range(2)))
     assert (await first).value["by"] == "stub-call"
     assert [answer.value["by"] for answer in more] == ["stub-other", "stub-other"]
+    assert (await node.answer(model, text="a")).value["by"] == "stub-call"
+
+
+async def test_a_second_engine_that_cannot_be_loaded_is_missed_only_by_its_calls(
+    bench: Make,
+) -> None:
+    node = bench()
+    model = entry(
+        "a", ["stub-call", "stub-other"], **{"stub-call": {}, "stub-other": {"load_do": "fail"}}
+    )
+    assert (await node.answer(model, text="a")).value["by"] == "stub-call"
+    for _ in range(2):
+        with pytest.raises((InternalError, InvalidInput)):
+            await node.answer(model, text="a", schema={})
     assert (await node.answer(model, text="a")).value["by"] == "stub-call"
 
 

@@ -172,7 +172,7 @@ class LlamaCpp(CallEngine):
             # One event per batch of the prompt: a chance to stop before the first token.
             "return_progress": True,
             "cache_prompt": True,
-            "max_tokens": call.max_tokens,
+            "max_tokens": min(call.max_tokens, self._context),
             "lora": self._lora(call.lora),
         }
         if call.messages is None:

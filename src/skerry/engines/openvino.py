@@ -36,7 +36,7 @@ class OpenVino(TensorEngine):
     """One compiled model, one infer request per stream."""
 
     name = "openvino"
-    distributions: ClassVar[tuple[str, ...]] = ("openvino",)
+    distributions: ClassVar[tuple[str, ...]] = ("openvino", "nncf", "skerry")
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "int8")
 
     @classmethod

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from skerry.engines.base import CallEngine, Choice, Sink
 from skerry.errors import InvalidInput
-from skerry.inference.jobs import Job, Send, done, failed, timed_out
+from skerry.inference.jobs import Job, Send, done, failed, log_failure, timed_out
 from skerry.inference.messages import Piece, Run, encode
 from skerry.tasks.base import Call, CallProcessor
 
@@ -36,29 +36,50 @@ class PieceSink(Sink):
 
 
 class Lane:
-    """An engine with the calls that wait for it; threads are made as they are needed."""
+    """An engine with the calls that wait for it; threads are made as they are needed.
 
-    def __init__(self, server: CallServer, engine: CallEngine, choice: Choice) -> None:
+    load: loads the engine, in a thread of its own, when the lane is first needed.
+    """
+
+    def __init__(
+        self,
+        server: CallServer,
+        choice: Choice,
+        engine: CallEngine | None,
+        load: Callable[[], CallEngine] | None = None,
+    ) -> None:
         self._server = server
-        self.engine = engine
         self.choice = choice
-        self.capacity = max(1, engine.capacity)
+        self.engine = engine
+        self.broken: Exception | None = None
+        """Why the engine could not be loaded."""
+        self._load = load
         self._waiting: deque[tuple[Job, Call]] = deque()
         self._ready = threading.Condition(threading.Lock())
         self._idle = 0
         self._threads: list[threading.Thread] = []
         self._closed = False
 
+    @property
+    def capacity(self) -> int:
+        return max(1, self.engine.capacity) if self.engine else 0
+
+    def open(self) -> None:
+        """Begin to load the engine, if nobody has."""
+        load, self._load = self._load, None
+        if load is not None:
+            name = f"load {self.choice.engine}"
+            threading.Thread(target=self._open, args=(load,), name=name, daemon=True).start()
+
     def put(self, job: Job, call: Call) -> None:
+        """Have the call run; before the engine is loaded it waits."""
         with self._ready:
-            self._waiting.append((job, call))
-            if self._idle >= len(self._waiting):
-                self._ready.notify()
-            elif len(self._threads) < self.capacity:
-                name = f"{self.choice.engine}-{len(self._threads)}"
-                thread = threading.Thread(target=self._serve, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            if self.broken is None:
+                self._waiting.append((job, call))
+                if self.engine is not None:
+                    self._wake()
+                return
+        self._server.refuse(job, self.broken)
 
     def drop(self, job: Job) -> bool:
         """Take a job that still waits out of the queue."""
@@ -77,6 +98,32 @@ class Lane:
         for thread in self._threads:
             thread.join(1.0)
 
+    def _open(self, load: Callable[[], CallEngine]) -> None:
+        try:
+            engine = load()
+        except Exception as error:
+            log_failure(f"loading {self.choice.engine}", error)
+            with self._ready:
+                self.broken = error
+                refused, self._waiting = self._waiting, deque()
+            for job, _ in refused:
+                self._server.refuse(job, error)
+        else:
+            with self._ready:
+                self.engine = engine
+                for _ in range(len(self._waiting)):
+                    self._wake()
+
+    def _wake(self) -> None:
+        """Called under the lock, once for each call that was added."""
+        if self._idle >= len(self._waiting):
+            self._ready.notify()
+        elif len(self._threads) < self.capacity:
+            name = f"{self.choice.engine}-{len(self._threads)}"
+            thread = threading.Thread(target=self._serve, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
     def _serve(self) -> None:
         while True:
             with self._ready:
@@ -89,7 +136,9 @@ class Lane:
                 if self._closed:
                     return
                 job, call = self._waiting.popleft()
-            self._server.execute(job, call, self.engine)
+                engine = self.engine
+            assert engine is not None
+            self._server.execute(job, call, engine)
 
 
 class CallServer:
@@ -103,11 +152,14 @@ class CallServer:
         processor: CallProcessor,
         engines: Sequence[tuple[CallEngine, Choice]],
         send: Send,
+        later: Sequence[tuple[Callable[[], CallEngine], Choice]] = (),
     ) -> None:
+        """`later`: engines that are loaded when they are first needed."""
         self._processor = processor
         self._send = send
         self._jobs: dict[int, Job] = {}
-        self._lanes = [Lane(self, engine, choice) for engine, choice in engines]
+        self._lanes = [Lane(self, choice, engine) for engine, choice in engines]
+        self._lanes += [Lane(self, choice, None, load) for load, choice in later]
         self.capacity = sum(lane.capacity for lane in self._lanes)
 
     def start(self) -> None:
@@ -158,6 +210,8 @@ class CallServer:
             if job.cancelled or job.started > job.deadline:
                 answer = timed_out(job)
             else:
+                if not engine.serves(call):
+                    raise InvalidInput(f"{engine.name} cannot do what was asked")
                 outcome = engine.run(call, PieceSink(job, self._processor, self._send))
                 if job.cancelled or time.monotonic() > job.deadline:
                     answer = timed_out(job)
@@ -168,14 +222,32 @@ class CallServer:
         self._jobs.pop(job.id, None)
         self._send([answer])
 
+    def refuse(self, job: Job, error: Exception) -> None:
+        """The call's engine could not be loaded."""
+        self._jobs.pop(job.id, None)
+        self._send([failed(job.id, error)])
+
     def _lane(self, call: Call) -> Lane:
-        """The first engine that serves the call, while no more are under way than it is best at."""
-        able = [lane for lane in self._lanes if lane.engine.serves(call)]
-        if not able:
+        """The first engine that serves the call, while no more are under way than it is best at.
+
+        An engine that is not loaded yet is loaded now; until then the call goes to one that is,
+        and waits only where no other serves it.
+        """
+        under_way = len(self._jobs)  # with this one
+        best: Lane | None = None
+        coming: Lane | None = None
+        for lane in self._lanes:
+            if lane.engine is None:
+                if lane.broken is None:
+                    lane.open()
+                    coming = coming or lane
+            elif lane.engine.serves(call):
+                best = lane
+                if not lane.choice.up_to or under_way <= lane.choice.up_to:
+                    break
+        if best is None:
+            best = coming
+        if best is None:
             names = ", ".join(lane.choice.engine for lane in self._lanes)
             raise InvalidInput(f"No engine of this model ({names}) can do what was asked")
-        under_way = len(self._jobs)  # with this one
-        for lane in able[:-1]:
-            if not lane.choice.up_to or under_way <= lane.choice.up_to:
-                return lane
-        return able[-1]
+        return best

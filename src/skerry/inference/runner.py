@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -145,24 +146,34 @@ def build(load: Load, send: Send, engines: list[Engine] | None = None) -> Server
     kinds = [_engine(load, choice) for choice in load.choices]
     calls_only = bool(kinds) and not issubclass(kinds[0], TensorEngine)
     opening = _Opening(load, files, calls_only)
-    for at, (kind, choice) in enumerate(zip(kinds, load.choices, strict=True)):
-        what = f"loading on {choice.engine} ({choice.precision})"
-        send([encode(Progress(what, at / len(load.choices)))])
+    if not kinds:
+        raise EngineError(f"{load.name}: no engine was chosen")
+
+    def open_engine(kind: type[Engine], choice: Choice) -> Engine:
         if missing := kind.missing():
             raise EngineError(f"{load.name}: engine {choice.engine} is not usable here: {missing}")
-        loaded.append(kind.load(files, choice))
+        engine = kind.load(files, choice)
+        loaded.append(engine)
+        return engine
+
+    def open_calls(kind: type[CallEngine], choice: Choice) -> CallEngine:
+        engine = open_engine(kind, choice)
+        assert isinstance(engine, CallEngine)
+        return engine
+
+    choice = load.choices[0]
+    send([encode(Progress(f"loading on {choice.engine} ({choice.precision})", 0.0))])
+    first = open_engine(kinds[0], choice)
     processor = opening.processor()
-    if not loaded:
-        raise EngineError(f"{load.name}: no engine was chosen")
-    if isinstance(processor, RowProcessor) and isinstance(loaded[0], TensorEngine):
-        return RowServer(processor, loaded[0], send, on_hang=_end_hung)
-    calls = [
-        (engine, choice)
-        for engine, choice in zip(loaded, load.choices, strict=True)
-        if isinstance(engine, CallEngine)
-    ]
-    if isinstance(processor, CallProcessor) and calls:
-        return CallServer(processor, calls, send)
+    if isinstance(processor, RowProcessor) and isinstance(first, TensorEngine):
+        return RowServer(processor, first, send, on_hang=_end_hung)
+    if isinstance(processor, CallProcessor) and isinstance(first, CallEngine):
+        later = [
+            (partial(open_calls, kind, choice), choice)
+            for kind, choice in zip(kinds[1:], load.choices[1:], strict=True)
+            if issubclass(kind, CallEngine)
+        ]
+        return CallServer(processor, [(first, choice)], send, later)
     raise EngineError(
         f"{load.name}: the task {load.task} and the engine {load.choices[0].engine} do not fit"
     )

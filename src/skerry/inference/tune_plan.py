@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from skerry.catalog.entry import Entry
 from skerry.engines.base import CallEngine, Choice, Engine, TensorEngine
 from skerry.inference.machine import Machine
@@ -37,18 +39,22 @@ def guess(
     """The catalog's first choice, where nothing was measured; never a precision that needs making.
 
     For generating engines all that are installed, in the catalog's order: what the first does not
-    serve (a grammar) the next may.
+    serve (a grammar) the next may. Of two that generate text the second, loaded when it is first
+    needed, takes what comes together: one of them is there for its continuous batching.
     """
     first = engines[0]
     if is_tensor(first):
         bf16 = machine.bf16 and "bf16" in first.precisions
         precision = "bf16" if bf16 else first.precisions[0]
         return [_choice(entry, first, precision, machine.cores, threads)]
-    return [
+    choices = [
         _choice(entry, cls, cls.precisions[0], cls.default_streams, threads)
         for cls in engines
         if not is_tensor(cls)
     ]
+    if entry.task == "text-generation" and len(choices) > 1:
+        choices[0] = msgspec.structs.replace(choices[0], up_to=1)
+    return choices
 
 
 def candidates(
@@ -117,14 +123,7 @@ def by_load(measured: Sequence[Candidate]) -> tuple[list[Choice], str]:
     ahead = [load for load in shared if _at(few, load) >= _at(many, load)]
     up_to = max(ahead, default=1)
     first = few.choice
-    bounded = Choice(
-        engine=first.engine,
-        precision=first.precision,
-        streams=first.streams,
-        threads=first.threads,
-        options=first.options,
-        up_to=up_to,
-    )
+    bounded = msgspec.structs.replace(first, up_to=up_to)
     why = (
         f"{first.engine} up to {up_to} at once ({_at(few, lone):.0f} tokens/s at {lone}),"
         f" {many.choice.engine} past that ({_at(many, full):.0f} at {full})"

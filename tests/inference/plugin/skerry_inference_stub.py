@@ -200,6 +200,7 @@ class Echo(CallEngine):
 
     @classmethod
     def load(cls, files: ModelFiles, choice: Choice) -> Echo:
+        fault(choice.options.get("load_do", ""))
         return cls(choice)
 
     def serves(self, call: Call) -> bool:
