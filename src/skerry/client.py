@@ -9,7 +9,6 @@ With `url` (or $SKERRY_URL) the same calls go to a running node over HTTP.
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -17,7 +16,7 @@ from typing import Any, Self
 
 from skerry.errors import AiError, InternalError, ai_error_by_code
 from skerry.settings import Settings, load
-from skerry.types import Answer, InferenceRequest
+from skerry.types import Answer, InferenceRequest, new_id
 
 
 class AI:
@@ -132,7 +131,7 @@ class _Local:
         request = InferenceRequest(
             model=model,
             inputs=dict(inputs),
-            id=uuid.uuid4().hex,
+            id=new_id(),
             account=self._account,
             timeout=timeout,
         )

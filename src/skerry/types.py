@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import getrandbits
 from typing import Any
 
 import msgspec
 
 Inputs = dict[str, Any]
 """A task's input object. Binary fields hold `bytes` once a face or task has decoded them."""
+
+
+def new_id() -> str:
+    """An id for a request, in the form of a random UUID (uuid.uuid4 costs four times as much)."""
+    digits = f"{getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=False):

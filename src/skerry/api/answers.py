@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import uuid
 from typing import Any
 
 import orjson
@@ -12,7 +11,7 @@ from aiohttp import web
 
 from skerry.api.errors import Form, retry_after
 from skerry.errors import AiError, InternalError
-from skerry.types import Answer, AnswerStream
+from skerry.types import Answer, AnswerStream, new_id
 
 JSON = "application/json"
 """Without a charset: Cloudflare's clients compare it whole."""
@@ -58,7 +57,7 @@ def reply(body: bytes, headers: dict[str, str], status: int = 200) -> web.Respon
 
 def refuse(error: AiError, form: Form, req_id: str | None = None) -> web.Response:
     """The answer for an error."""
-    headers = {"cf-ai-req-id": req_id or str(uuid.uuid4())}
+    headers = {"cf-ai-req-id": req_id or new_id()}
     wait = retry_after(error)
     if wait is not None:
         headers["Retry-After"] = wait

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -13,7 +12,7 @@ from skerry.catalog.entry import Entry
 from skerry.errors import InternalError, InvalidInput, RequestTooLarge
 from skerry.settings import Settings
 from skerry.tasks.base import Task
-from skerry.types import Answer, AnswerStream, InferenceRequest, Inputs
+from skerry.types import Answer, AnswerStream, InferenceRequest, Inputs, new_id
 
 TIMEOUT_HEADER = "x-skerry-timeout"
 BUSY_HEADER = "x-skerry-reject-if-busy"
@@ -90,7 +89,7 @@ class Face:
         return InferenceRequest(
             model=model,
             inputs=inputs,
-            id=id or str(uuid.uuid4()),
+            id=id or new_id(),
             account=request.match_info.get("account", "local"),
             stream=stream,
             timeout=None if timeout is None else self._timeout(timeout),

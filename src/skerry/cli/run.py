@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import sys
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,7 @@ import typer
 from skerry.cli import inputs, options
 from skerry.cli.output import err, out, print_json
 from skerry.errors import NoSuchModel
-from skerry.types import InferenceRequest, Inputs
+from skerry.types import InferenceRequest, Inputs, new_id
 
 if TYPE_CHECKING:
     from skerry.settings import Settings
@@ -175,7 +174,7 @@ async def _local(settings: Settings, asked: Asked) -> None:
     request = InferenceRequest(
         model=asked.model,
         inputs=made,
-        id=uuid.uuid4().hex,
+        id=new_id(),
         stream=bool(made.get("stream")),
     )
     async with node:

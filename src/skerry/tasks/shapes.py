@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
-_ROWS = (1, 2, 4, 8, 12, 16)
+_ROWS = (1, 2, 4, 6, 8, 10, 12, 14, 16)
 
 
 def padded_rows(count: int) -> int:
-    """`count` rounded up: 1, 2, 4, 8, 12, 16, then multiples of 8."""
+    """`count` rounded up: 1, even to 16, then multiples of 8."""
     return _ROWS[bisect_left(_ROWS, count)] if count <= _ROWS[-1] else -(-count // 8) * 8
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -34,7 +33,7 @@ from skerry.api.openai.generation import (
 )
 from skerry.api.sse import DONE, data, send
 from skerry.errors import AiError
-from skerry.types import AnswerStream, InferenceRequest, Usage
+from skerry.types import AnswerStream, InferenceRequest, Usage, new_id
 
 
 class ChatBody(Sampling, kw_only=True):
@@ -137,7 +136,7 @@ def several(ask: InferenceRequest, number: int) -> list[InferenceRequest]:
         inputs = dict(ask.inputs)
         if isinstance(inputs.get("seed"), int):
             inputs["seed"] += at
-        out.append(msgspec.structs.replace(ask, inputs=inputs, id=str(uuid.uuid4())))
+        out.append(msgspec.structs.replace(ask, inputs=inputs, id=new_id()))
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -26,7 +25,7 @@ from skerry.api.openai.chat import several
 from skerry.api.openai.generation import End, Sampling, deltas, generated, stops, together, total
 from skerry.api.sse import DONE, data, send
 from skerry.errors import AiError, InvalidInput
-from skerry.types import AnswerStream, Usage
+from skerry.types import AnswerStream, Usage, new_id
 
 
 class CompletionBody(Sampling, kw_only=True):
@@ -91,9 +90,7 @@ class Completions(OpenAIBase):
         )
         asks = several(ask, number)
         for prompt in prompts[1:]:
-            other = msgspec.structs.replace(
-                ask, inputs=inputs | {"prompt": prompt}, id=str(uuid.uuid4())
-            )
+            other = msgspec.structs.replace(ask, inputs=inputs | {"prompt": prompt}, id=new_id())
             asks += several(other, number)
         try:
             answers = await self.start_all(asks)
