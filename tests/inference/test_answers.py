@@ -112,6 +112,18 @@ async def test_the_second_engine_takes_over_under_load(bench: Make) -> None:
     assert (await node.answer(model, text="a")).value["by"] == "stub-call"
 
 
+async def test_calls_that_come_together_run_on_one_engine(bench: Make) -> None:
+    node = bench()
+    model = entry("a", ["stub-call", "stub-other"], **{"stub-call": {"up_to": 1}, "stub-other": {}})
+    words = " ".join("abcdefghij")
+    async with asyncio.timeout(20):
+        while True:  # until the second engine is loaded
+            both = await asyncio.gather(*(node.answer(model, text=words, sleep=0.02) for _ in "ab"))
+            if {answer.value["by"] for answer in both} == {"stub-other"}:
+                break
+    assert [answer.value["response"] for answer in both] == [words, words]
+
+
 async def test_a_second_engine_that_cannot_be_loaded_is_missed_only_by_its_calls(
     bench: Make,
 ) -> None:

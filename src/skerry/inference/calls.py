@@ -13,25 +13,34 @@ from skerry.inference.jobs import Job, Send, done, failed, log_failure, timed_ou
 from skerry.inference.messages import Piece, Run, encode
 from skerry.tasks.base import Call, CallProcessor
 
+YOUNG = 0.3
+"""Seconds within which a call that has sent nothing may still be moved to another engine."""
+
 
 class PieceSink(Sink):
     """Sends an engine's pieces to the node as they come."""
 
-    def __init__(self, job: Job, processor: CallProcessor, send: Send) -> None:
+    def __init__(
+        self, job: Job, processor: CallProcessor, send: Send, moves: threading.Lock
+    ) -> None:
         self._job = job
         self._processor = processor
         self._send = send
+        self._moves = moves
         self.streaming = job.stream
 
     @property
     def cancelled(self) -> bool:
-        return self._job.cancelled or time.monotonic() > self._job.deadline
+        job = self._job
+        return job.cancelled or job.moving or time.monotonic() > job.deadline
 
     def emit(self, text: str) -> None:
         job = self._job
         if not job.first:
-            job.first = time.monotonic()
-        if job.stream and not job.cancelled:
+            with self._moves:
+                if not job.moving:
+                    job.first = time.monotonic()
+        if job.stream and not job.cancelled and not job.moving:
             self._send([encode(Piece(job.id, self._processor.piece(job.inputs, text)))])
 
 
@@ -158,6 +167,8 @@ class CallServer:
         self._processor = processor
         self._send = send
         self._jobs: dict[int, Job] = {}
+        self._running: dict[int, tuple[Job, Call, CallEngine]] = {}
+        self._moves = threading.Lock()
         self._lanes = [Lane(self, choice, engine) for engine, choice in engines]
         self._lanes += [Lane(self, choice, None, load) for load, choice in later]
         self.capacity = sum(lane.capacity for lane in self._lanes)
@@ -206,21 +217,50 @@ class CallServer:
     def execute(self, job: Job, call: Call, engine: CallEngine) -> None:
         """Run one call and send its answer."""
         job.started = time.monotonic()
+        with self._moves:
+            self._running[job.id] = job, call, engine
         try:
             if job.cancelled or job.started > job.deadline:
                 answer = timed_out(job)
             else:
                 if not engine.serves(call):
                     raise InvalidInput(f"{engine.name} cannot do what was asked")
-                outcome = engine.run(call, PieceSink(job, self._processor, self._send))
+                sink = PieceSink(job, self._processor, self._send, self._moves)
+                outcome = engine.run(call, sink)
+                if self._moved(job, call):
+                    return
                 if job.cancelled or time.monotonic() > job.deadline:
                     answer = timed_out(job)
                 else:
                     answer = done(job, *self._processor.finish(job.inputs, outcome))
         except Exception as error:
             answer = failed(job.id, error)
+        with self._moves:
+            self._running.pop(job.id, None)
         self._jobs.pop(job.id, None)
         self._send([answer])
+
+    def _moved(self, job: Job, call: Call) -> bool:
+        """Give a call that was stopped for it to the engine that it moves to."""
+        with self._moves:
+            self._running.pop(job.id, None)
+            moving, job.moving = job.moving, False
+        if moving and not job.cancelled:
+            job.first = 0.0
+            self._lane(call).put(job, call)
+            return True
+        return False
+
+    def _gather(self, engine: CallEngine) -> None:
+        """Have calls that have only just begun elsewhere run on `engine`, with those that came
+        right after them: two engines at once would take the cores from each other."""
+        now = time.monotonic()
+        with self._moves:
+            for job, call, other in self._running.values():
+                sent = job.stream and job.first
+                young = now - job.started < YOUNG
+                if other is not engine and young and not sent and engine.serves(call):
+                    job.moving = True
 
     def refuse(self, job: Job, error: Exception) -> None:
         """The call's engine could not be loaded."""
@@ -235,6 +275,7 @@ class CallServer:
         """
         under_way = len(self._jobs)  # with this one
         best: Lane | None = None
+        passed = False
         coming: Lane | None = None
         for lane in self._lanes:
             if lane.engine is None:
@@ -242,6 +283,7 @@ class CallServer:
                     lane.open()
                     coming = coming or lane
             elif lane.engine.serves(call):
+                passed = best is not None
                 best = lane
                 if not lane.choice.up_to or under_way <= lane.choice.up_to:
                     break
@@ -250,4 +292,6 @@ class CallServer:
         if best is None:
             names = ", ".join(lane.choice.engine for lane in self._lanes)
             raise InvalidInput(f"No engine of this model ({names}) can do what was asked")
+        if passed and best.engine is not None:
+            self._gather(best.engine)
         return best

@@ -28,6 +28,7 @@ class Job:
         "id",
         "inputs",
         "left",
+        "moving",
         "results",
         "rows",
         "started",
@@ -43,6 +44,8 @@ class Job:
         self.started = 0.0
         self.first = 0.0
         self.cancelled = False
+        self.moving = False
+        """Its engine is to stop: another one takes it from the start."""
         self.rows: list[Any] = []
         self.results: list[Any] = []
         self.left = 0
