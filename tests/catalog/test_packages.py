@@ -216,6 +216,8 @@ def test_which_registry_is_configured(tmp_path: Path) -> None:
     assert find_registry("x", {"NPM_CONFIG_USERCONFIG": str(other)}, tmp_path).url.endswith(
         "o.example"
     )
+    with pytest.raises(ArtifactError, match="install npm, or set npm_config_registry"):
+        find_registry("x", {"NPM_CONFIG_USERCONFIG": str(tmp_path / "none")}, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "", "a\\..\\b", "a\0b"])

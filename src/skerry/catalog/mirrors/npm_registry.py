@@ -11,8 +11,6 @@ import msgspec
 
 from skerry.errors import ArtifactError
 
-PUBLIC = "https://registry.npmjs.org"
-"""npm's own default, where nothing is configured."""
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 
 
@@ -48,9 +46,10 @@ def tarball_url(document: bytes) -> str:
 
 
 def find_registry(package: str, environ: Mapping[str, str], home: Path) -> Registry:
-    """The registry for a package: its scope's, npm_config_registry, .npmrc's, npm's default.
+    """The registry for a package: its scope's, npm_config_registry, or .npmrc's.
 
-    Blocking. Reads the file that npm_config_userconfig names, else ~/.npmrc.
+    Blocking. Reads the file that npm_config_userconfig names, else ~/.npmrc. Raises ArtifactError
+    where none is configured: npm itself knows the public one.
     """
     lowered = {name.lower(): value for name, value in environ.items()}
     user = lowered.get("npm_config_userconfig")
@@ -60,8 +59,13 @@ def find_registry(package: str, environ: Mapping[str, str], home: Path) -> Regis
         (settings.get(f"{scope}:registry") if scope else None)
         or lowered.get("npm_config_registry")
         or settings.get("registry")
-        or PUBLIC
-    ).rstrip("/")
+    )
+    if url is None:
+        raise ArtifactError(
+            "npm is not installed and no npm registry is configured: install npm, or set"
+            " npm_config_registry or `registry` in ~/.npmrc"
+        )
+    url = url.rstrip("/")
     place = url.partition(":")[2]
     tokens = [
         value
