@@ -87,14 +87,18 @@ class Stream:
     ) -> None:
         self._pieces = pieces
         self._on_close = on_close
+        self._told = False
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> dict[str, Any]:
         piece = await anext(self._pieces)
-        # The last piece repeats the whole text, for faces that want it: not part of the stream.
-        return piece | {"response": ""} if "usage" in piece else piece
+        if self._told and "usage" in piece:
+            # The last piece repeats the whole text, for faces that want it; it was streamed.
+            return piece | {"response": ""}
+        self._told = self._told or bool(piece.get("response"))
+        return piece
 
     async def aclose(self) -> None:
         """Cancel the run, if it still goes on."""
@@ -139,24 +143,6 @@ class _Local:
         if isinstance(reply, Answer):
             return _plain(reply.value)
         return Stream(reply.pieces)
-
-
-async def told_once(pieces: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-    """The pieces, as on Cloudflare: the last one does not say again what was streamed.
-
-    Closing it (aclose) closes `pieces`.
-    """
-    told = False
-    try:
-        async for piece in pieces:
-            if told and "usage" in piece:
-                yield piece | {"response": ""}
-            else:
-                told = told or bool(piece.get("response"))
-                yield piece
-    finally:
-        if hasattr(pieces, "aclose"):
-            await pieces.aclose()
 
 
 def _plain(value: Any) -> Any:

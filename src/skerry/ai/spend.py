@@ -32,8 +32,9 @@ class Spend(Step):
         self._day = 0
 
     async def __call__(self, flight: Flight, proceed: Next) -> Reply:
-        if self._allocation > 0:
-            self._check(flight)
+        if self._allocation <= 0:
+            return await proceed(flight)
+        self._check(flight)
         reply = await proceed(flight)
         return when_ended(reply, lambda ended, _: self._settle(flight, ended))
 

@@ -163,7 +163,7 @@ def _likely(made: Inputs) -> str:
 
 async def _local(settings: Settings, asked: Asked) -> None:
     from skerry.cli.progress import PullBars
-    from skerry.client import told_once
+    from skerry.client import Stream
     from skerry.node import Node
     from skerry.types import Answer
 
@@ -183,7 +183,7 @@ async def _local(settings: Settings, asked: Asked) -> None:
         if isinstance(reply, Answer):
             _print(asked, reply.value, _suffix(reply.content_type))
         else:
-            await _print_stream(asked, told_once(reply.pieces))
+            await _print_stream(asked, Stream(reply.pieces))
         if not asked.json and err().is_terminal:
             _remark(reply.model, reply.standin_for, reply.usage.completion_tokens, reply.timing.run)
     if not asked.json and reply.standin_for:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from skerry.catalog.files import write_durably
 from skerry.errors import SettingsError
 from skerry.settings import Settings
 
@@ -36,13 +36,7 @@ class KeptModels:
         if (name in names) == kept:
             return False
         names ^= {name}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(f".{FILE}.{os.getpid()}")
-        try:
-            partial.write_bytes(msgspec.json.encode(sorted(names)))
-            partial.replace(self._path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_durably(self._path, msgspec.json.encode(sorted(names)))
         return True
 
 

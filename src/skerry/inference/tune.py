@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from skerry.catalog.entry import Entry
+from skerry.catalog.files import write_durably
 from skerry.catalog.locks import locked
 from skerry.engines.base import Choice, Engine
 from skerry.engines.registry import load_engine
@@ -124,7 +124,7 @@ class Tuner:
                 files=sorted(kept),
             )
             if any(one.state == "chosen" for one in found):  # else: worth another try
-                _write(path, msgspec.json.format(msgspec.json.encode(report), indent=2))
+                write_durably(path, msgspec.json.format(msgspec.json.encode(report), indent=2))
         return report
 
     def _path(self, entry: Entry, files: ModelFiles, engines: list[type[Engine]]) -> Path:
@@ -182,17 +182,3 @@ def _stamp(path: Path) -> list[int]:
     except FileNotFoundError:
         return []
     return [found.st_size, found.st_mtime_ns]
-
-
-def _write(path: Path, data: bytes) -> None:
-    """All or nothing, also through a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
