@@ -12,6 +12,10 @@ SkerryError
 ├── EngineError              an engine failed
 │   ├── EngineMissing        its package is not installed
 │   └── RunnerDied           a runner process ended with work in hand
+├── StorageError             what a caller of KV, D1, R2, queues … sees: a code and an HTTP status
+├── ProjectError             a worker's project that cannot be used: file, line and way out
+│   └── BuildError           its code cannot be bundled
+├── WorkerError              a worker that could not answer
 └── AiError                  what a caller of AI.run sees: a Cloudflare code and an HTTP status
     ├── InvalidInput         5006 400
     │   └── InvalidData      5004 400
@@ -87,6 +91,31 @@ class EngineMissing(EngineError):
 
 class RunnerDied(EngineError):
     """A runner process ended with work in hand."""
+
+
+class StorageError(SkerryError):
+    """What a caller of a store sees; each store derives its own.
+
+    code: Cloudflare's v4 number, 0 where there is none.  status: HTTP.
+    """
+
+    def __init__(self, message: str, *, code: int = 0, status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.status = status
+
+
+class ProjectError(SkerryError):
+    """A worker's project that cannot be used; the message names file, line and way out."""
+
+
+class BuildError(ProjectError):
+    """The code of a project cannot be bundled."""
+
+
+class WorkerError(SkerryError):
+    """A worker that could not answer: it threw, took too long, or its process ended."""
 
 
 class AiError(SkerryError):
