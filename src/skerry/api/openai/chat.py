@@ -8,32 +8,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from skerry.api.answers import dump, headers_of, reply
-from skerry.api.errors import openai_form
-from skerry.api.openai.base import (
-    CHAT,
-    OpenAIBase,
-    StreamOptions,
-    count,
-    given,
-    now,
-    refuse_field,
-    refused,
-)
-from skerry.api.openai.generation import (
-    End,
-    Reply,
-    Sampling,
-    deltas,
-    generated,
-    response_format,
-    stops,
-    together,
-    total,
-)
-from skerry.api.sse import DONE, data, send
-from skerry.errors import AiError
-from skerry.types import AnswerStream, InferenceRequest, Usage, new_id
+from skerry.api.endpoint import CHAT, Texts, given, refuse_field
+from skerry.api.generated import Reply, generated, together, total
+from skerry.api.openai.base import OpenAIEndpoint, StreamOptions, count, now, several
+from skerry.api.openai.generation import Sampling, response_format, stops
+from skerry.api.sse import DONE, data
+from skerry.types import Answer, Usage
 
 
 class ChatBody(Sampling, kw_only=True):
@@ -77,7 +57,7 @@ class ChatBody(Sampling, kw_only=True):
         )
 
 
-class Chat(OpenAIBase):
+class Chat(OpenAIEndpoint):
     """Chat completions."""
 
     _decoder = msgspec.json.Decoder(ChatBody)
@@ -88,56 +68,35 @@ class Chat(OpenAIBase):
         entry = self.entry(body.model, CHAT, size)
         inputs = body.task_inputs()
         ask = self.face.inference(request, entry.name, inputs, stream=bool(body.stream))
-        asks = several(ask, count("n", body.n))
-        try:
-            answers = await self.start_all(asks)
-        except AiError as error:
-            return refused(error, ask.id)
-        streams = [each for each in answers if isinstance(each, AnswerStream)]
-        if not streams:
-            return self._whole(answers, ask.id)
-        texts = [deltas(each.pieces, f"{ask.id}{at}") for at, each in enumerate(streams)]
         include = body.stream_options is not None and bool(body.stream_options.include_usage)
-        return await send(
+        return await self.answer(
             request,
-            _chunks(texts, ask.id, streams[0].model, include),
-            [each.pieces for each in streams],
-            headers_of(streams[0], ask.id),
-            openai_form,
-            ask.timeout or self.face.settings.timeout,
+            several(ask, count("n", body.n)),
+            lambda answers: _whole(answers, ask.id),
+            lambda streams, model: _chunks(streams, ask.id, model, include),
         )
 
-    def _whole(self, answers: list[Any], req_id: str) -> web.Response:
-        choices = [
-            {
-                "index": at,
-                "message": _message(generated(answer, f"{req_id}{at}")),
-                "logprobs": None,
-                "finish_reason": generated(answer, req_id).finish_reason,
-            }
-            for at, answer in enumerate(answers)
-        ]
-        usage = total([answer.usage for answer in answers], same_prompt=True)
-        value = {
-            "id": f"chatcmpl-{req_id}",
-            "object": "chat.completion",
-            "created": now(),
-            "model": answers[0].model,
-            "choices": choices,
-            "usage": usage.json(),
+
+def _whole(answers: list[Answer], req_id: str) -> dict[str, Any]:
+    """A chat.completion."""
+    replies = [generated(answer, f"{req_id}{at}") for at, answer in enumerate(answers)]
+    choices = [
+        {
+            "index": at,
+            "message": _message(said),
+            "logprobs": None,
+            "finish_reason": said.finish_reason,
         }
-        return reply(dump(value), headers_of(answers[0], req_id))
-
-
-def several(ask: InferenceRequest, number: int) -> list[InferenceRequest]:
-    """The same request `number` times; a seed goes up by one so that the answers differ."""
-    out = [ask]
-    for at in range(1, number):
-        inputs = dict(ask.inputs)
-        if isinstance(inputs.get("seed"), int):
-            inputs["seed"] += at
-        out.append(msgspec.structs.replace(ask, inputs=inputs, id=new_id()))
-    return out
+        for at, said in enumerate(replies)
+    ]
+    return {
+        "id": f"chatcmpl-{req_id}",
+        "object": "chat.completion",
+        "created": now(),
+        "model": answers[0].model,
+        "choices": choices,
+        "usage": total([answer.usage for answer in answers], same_prompt=True).json(),
+    }
 
 
 def _message(said: Reply) -> dict[str, Any]:
@@ -149,7 +108,7 @@ def _message(said: Reply) -> dict[str, Any]:
 
 
 async def _chunks(
-    streams: list[AsyncIterator[str | End]], req_id: str, model: str, include_usage: bool
+    streams: Texts, req_id: str, model: str, include_usage: bool
 ) -> AsyncIterator[bytes]:
     """chat.completion.chunk events: the role, the text, the tool calls, the reason, the usage."""
     head: dict[str, Any] = {

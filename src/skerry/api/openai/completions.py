@@ -8,24 +8,20 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from skerry.api.answers import dump, headers_of, reply
-from skerry.api.errors import openai_form
+from skerry.api.endpoint import CHAT, Texts, given, refuse_field
+from skerry.api.generated import generated, together, total
 from skerry.api.openai.base import (
-    CHAT,
     MAX_CHOICES,
-    OpenAIBase,
+    OpenAIEndpoint,
     StreamOptions,
     count,
-    given,
     now,
-    refuse_field,
-    refused,
+    several,
 )
-from skerry.api.openai.chat import several
-from skerry.api.openai.generation import End, Sampling, deltas, generated, stops, together, total
-from skerry.api.sse import DONE, data, send
-from skerry.errors import AiError, InvalidInput
-from skerry.types import AnswerStream, Usage, new_id
+from skerry.api.openai.generation import Sampling, stops
+from skerry.api.sse import DONE, data
+from skerry.errors import InvalidInput
+from skerry.types import Answer, Usage, new_id
 
 
 class CompletionBody(Sampling, kw_only=True):
@@ -74,7 +70,7 @@ class CompletionBody(Sampling, kw_only=True):
         )
 
 
-class Completions(OpenAIBase):
+class Completions(OpenAIEndpoint):
     """Legacy completions."""
 
     _decoder = msgspec.json.Decoder(CompletionBody)
@@ -92,35 +88,26 @@ class Completions(OpenAIBase):
         for prompt in prompts[1:]:
             other = msgspec.structs.replace(ask, inputs=inputs | {"prompt": prompt}, id=new_id())
             asks += several(other, number)
-        try:
-            answers = await self.start_all(asks)
-        except AiError as error:
-            return refused(error, ask.id)
-        head = {
-            "id": f"cmpl-{ask.id}",
-            "object": "text_completion",
-            "created": now(),
-            "model": answers[0].model,
-        }
-        streams = [each for each in answers if isinstance(each, AnswerStream)]
-        if not streams:
-            usage = total([a.usage for a in answers[::number]], same_prompt=False)
-            made = total([a.usage for a in answers], same_prompt=True)
-            counts = Usage(usage.prompt_tokens, made.completion_tokens)
-            replies = [generated(answer, ask.id) for answer in answers]
-            choices = [_choice(at, r.text, r.finish_reason) for at, r in enumerate(replies)]
-            whole = head | {"choices": choices, "usage": counts.json()}
-            return reply(dump(whole), headers_of(answers[0], ask.id))
+        head = {"id": f"cmpl-{ask.id}", "object": "text_completion", "created": now()}
         include = body.stream_options is not None and bool(body.stream_options.include_usage)
-        texts = [deltas(each.pieces, ask.id) for each in streams]
-        return await send(
+        return await self.answer(
             request,
-            _chunks(texts, head, include, number),
-            [each.pieces for each in streams],
-            headers_of(streams[0], ask.id),
-            openai_form,
-            ask.timeout or self.face.settings.timeout,
+            asks,
+            lambda answers: head | _whole(answers, ask.id, number),
+            lambda streams, model: _chunks(streams, head | {"model": model}, include, number),
         )
+
+
+def _whole(answers: list[Answer], req_id: str, number: int) -> dict[str, Any]:
+    """What a text_completion says, from `number` answers to each prompt."""
+    prompts = total([answer.usage for answer in answers[::number]], same_prompt=False)
+    made = total([answer.usage for answer in answers], same_prompt=True)
+    replies = [generated(answer, req_id) for answer in answers]
+    return {
+        "model": answers[0].model,
+        "choices": [_choice(at, r.text, r.finish_reason) for at, r in enumerate(replies)],
+        "usage": Usage(prompts.prompt_tokens, made.completion_tokens).json(),
+    }
 
 
 def _choice(index: int, text: str, reason: str | None) -> dict[str, Any]:
@@ -128,10 +115,7 @@ def _choice(index: int, text: str, reason: str | None) -> dict[str, Any]:
 
 
 async def _chunks(
-    streams: list[AsyncIterator[str | End]],
-    head: dict[str, Any],
-    include_usage: bool,
-    number: int,
+    streams: Texts, head: dict[str, Any], include_usage: bool, number: int
 ) -> AsyncIterator[bytes]:
     """text_completion events: the text, the reason, the usage."""
     extra = {"usage": None} if include_usage else {}

@@ -10,7 +10,8 @@ import numpy as np
 from aiohttp import web
 
 from skerry.api.answers import dump, headers_of, reply
-from skerry.api.openai.base import EMBEDDINGS, OpenAIBase, refused
+from skerry.api.endpoint import EMBEDDINGS
+from skerry.api.openai.base import OpenAIEndpoint
 from skerry.errors import AiError, InvalidInput
 from skerry.types import Answer
 
@@ -36,7 +37,7 @@ class EmbeddingsBody(msgspec.Struct, kw_only=True):
         return texts
 
 
-class Embeddings(OpenAIBase):
+class Embeddings(OpenAIEndpoint):
     """Texts to vectors."""
 
     _decoder = msgspec.json.Decoder(EmbeddingsBody)
@@ -49,7 +50,7 @@ class Embeddings(OpenAIBase):
         try:
             answer = await self.face.ai.run(ask)
         except AiError as error:
-            return refused(error, ask.id)
+            return self.refused(error, ask.id)
         assert isinstance(answer, Answer), "embeddings do not stream"
         rows = np.asarray(answer.value["data"], dtype=np.float32)
         if body.dimensions is not None and body.dimensions != rows.shape[1]:
@@ -57,7 +58,7 @@ class Embeddings(OpenAIBase):
                 f"dimensions: {entry.name} has {rows.shape[1]}, not {body.dimensions};"
                 " leave it out, or choose another model"
             )
-            return refused(other, ask.id)
+            return self.refused(other, ask.id)
         return reply(_list(rows, answer, body.encoding_format), headers_of(answer, ask.id))
 
 

@@ -9,12 +9,12 @@ from aiohttp import web
 
 from skerry.api.answers import dump, reply
 from skerry.api.errors import openai_object
-from skerry.api.openai.base import OpenAIBase
+from skerry.api.openai.base import OpenAIEndpoint
 from skerry.catalog.entry import Entry
 from skerry.errors import InvalidModelId, NoSuchModel
 
 
-class OpenAIModels(OpenAIBase):
+class OpenAIModels(OpenAIEndpoint):
     """The models in OpenAI's form."""
 
     async def list(self, request: web.Request) -> web.StreamResponse:

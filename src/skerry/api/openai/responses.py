@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from skerry.api.answers import dump, fault, headers_of, reply
-from skerry.api.errors import openai_form, word
+from skerry.api.answers import dump, fault
+from skerry.api.endpoint import CHAT, given, refuse_field
+from skerry.api.errors import word
+from skerry.api.generated import End, Reply, generated
 from skerry.api.openai import items
-from skerry.api.openai.base import CHAT, OpenAIBase, given, now, refuse_field, refused
-from skerry.api.openai.generation import End, Reply, deltas, generated
-from skerry.api.sse import send
+from skerry.api.openai.base import OpenAIEndpoint, now
 from skerry.errors import AiError, InvalidInput
-from skerry.types import AnswerStream, Usage
+from skerry.types import Answer, Usage
 
 
 class ResponseBody(msgspec.Struct, kw_only=True):
@@ -59,7 +59,7 @@ class ResponseBody(msgspec.Struct, kw_only=True):
         )
 
 
-class Responses(OpenAIBase):
+class Responses(OpenAIEndpoint):
     """Responses, not kept."""
 
     _decoder = msgspec.json.Decoder(ResponseBody)
@@ -70,23 +70,17 @@ class Responses(OpenAIBase):
         entry = self.entry(body.model, CHAT, size)
         inputs = body.task_inputs()
         ask = self.face.inference(request, entry.name, inputs, stream=bool(body.stream))
-        try:
-            answer = await self.start(ask)
-        except AiError as error:
-            return refused(error, ask.id)
-        draft = Draft(ask.id, answer.model, body)
-        if not isinstance(answer, AnswerStream):
-            said = generated(answer, ask.id)
-            return reply(
-                dump(draft.finished(said, said.text, answer.usage)), headers_of(answer, ask.id)
-            )
-        return await send(
+
+        def whole(answers: list[Answer]) -> dict[str, Any]:
+            said = generated(answers[0], ask.id)
+            draft = Draft(ask.id, answers[0].model, body)
+            return draft.finished(said, said.text, answers[0].usage)
+
+        return await self.answer(
             request,
-            _events(deltas(answer.pieces, ask.id), draft),
-            [answer.pieces],
-            headers_of(answer, ask.id),
-            openai_form,
-            ask.timeout or self.face.settings.timeout,
+            [ask],
+            whole,
+            lambda streams, model: _events(streams[0], Draft(ask.id, model, body)),
         )
 
     async def retrieve(self, request: web.Request) -> web.StreamResponse:
