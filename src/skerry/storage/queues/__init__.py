@@ -1,0 +1,1 @@
+"""Queues: messages that are kept until a consumer acknowledges them."""
