@@ -49,10 +49,12 @@ class NpmPackages(Mirror):
         match = ADDRESS.fullmatch(address)
         if match is None:
             raise ArtifactError("is not of the form npm:package@version/member")
-        archive = await self._tarball(match["package"], match["version"], want)
+        archive = await self.tarball(match["package"], match["version"], want)
         await take(archive, f"package/{match['member']}", want)
 
-    async def _tarball(self, package: str, version: str, want: Fetch) -> Path:
+    async def tarball(self, package: str, version: str, want: Fetch) -> Path:
+        """The package as the registry has it, in the workspace of `want`. Raises ArtifactError."""
+
         async def make(path: Path, tell: At) -> None:
             npm = await asyncio.to_thread(self._npm)
             if npm is not None:
