@@ -7,6 +7,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from skerry.api.anthropic.messages import Messages
 from skerry.api.cloudflare import RunFace
 from skerry.api.face import Face, Models, Runs
 from skerry.api.health import Health
@@ -43,6 +44,7 @@ def build_app(
     app.add_routes(RunFace(face).routes())
     app.add_routes(ModelsFace(face).routes())
     app.add_routes(openai_routes(face))
+    app.add_routes(Messages(face).routes())
     app.add_routes(Health(inference, settings, version).routes())
     app.add_routes(Pages(tasks, version).routes())
     OriginGuard(settings.origins).install(app)

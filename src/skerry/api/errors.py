@@ -1,4 +1,4 @@
-"""Errors on the wire: Cloudflare's envelope and OpenAI's error object."""
+"""Errors on the wire: Cloudflare's envelope, OpenAI's error object and Anthropic's."""
 
 from __future__ import annotations
 
@@ -83,6 +83,33 @@ def cloudflare_form(error: AiError) -> bytes:
 def openai_form(error: AiError) -> bytes:
     """An AiError as OpenAI's error object."""
     return openai_object(error.status, word(type(error)), error.message, error.code)
+
+
+def anthropic_object(status: int, message: str, number: int | None) -> bytes:
+    """Anthropic's error object; `cloudflare_code` is ours and carries the number of the table.
+
+    Types: Anthropic, "Errors"; 408 has none there and is a timeout.
+    """
+    kinds = {
+        401: "authentication_error",
+        403: "permission_error",
+        404: "not_found_error",
+        408: "timeout_error",
+        413: "request_too_large",
+        429: "rate_limit_error",
+    }
+    kind = kinds.get(status, "invalid_request_error" if status < 500 else "api_error")
+    return msgspec.json.encode(
+        {
+            "type": "error",
+            "error": {"type": kind, "message": message, "cloudflare_code": number},
+        }
+    )
+
+
+def anthropic_form(error: AiError) -> bytes:
+    """An AiError as Anthropic's error object."""
+    return anthropic_object(error.status, error.message, error.code)
 
 
 def retry_after(error: AiError) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from skerry.api.answers import reply
-from skerry.api.errors import envelope, openai_object
+from skerry.api.errors import anthropic_object, envelope, openai_object
 
 
 def speaks_openai(path: str) -> bool:
@@ -13,8 +13,15 @@ def speaks_openai(path: str) -> bool:
     return path == "/v1" or path.startswith("/v1/") or "/ai/v1/" in path
 
 
+def speaks_anthropic(path: str) -> bool:
+    """Does this path belong to Anthropic's face?"""
+    return speaks_openai(path) and "/v1/messages" in path
+
+
 def dialect_error(request: web.Request, status: int, code: int, word: str, message: str) -> bytes:
     """An error body as the clients of this path read it."""
+    if speaks_anthropic(request.path):
+        return anthropic_object(status, message, None)
     if speaks_openai(request.path):
         return openai_object(status, word, message, None)
     return envelope(code, message)

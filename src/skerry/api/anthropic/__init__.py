@@ -1,0 +1,1 @@
+"""Anthropic's Messages API, as Workers AI offers it beside OpenAI's."""
