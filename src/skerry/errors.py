@@ -20,6 +20,7 @@ SkerryError
     ├── InvalidInput         5006 400
     │   └── InvalidData      5004 400
     ├── NoSuchModel          5007 400
+    ├── JsonNotMet           5024 400
     ├── MissingBody          3003 400
     ├── InvalidModelId       3042 404
     ├── LoraNotSupported     5005 405
@@ -164,6 +165,12 @@ class NoSuchModel(AiError):
             f"No such model {model} or task (Model not found).{hint}"
             " List what there is: skerry models list"
         )
+
+
+class JsonNotMet(AiError):
+    """The model's answer is not the JSON that was asked for."""
+
+    code, status, retryable = 5024, 400, True
 
 
 class MissingBody(AiError):

@@ -10,6 +10,7 @@ import skerry
 from skerry.ai import AI
 from skerry.ai.allow import Allow
 from skerry.ai.execute import Execute
+from skerry.ai.json_mode import JsonMode
 from skerry.ai.record import Record
 from skerry.ai.resolve import Resolve
 from skerry.ai.spend import Spend
@@ -57,6 +58,7 @@ class Node:
                     lambda entry: self.store.ready(entry) is not None,
                 ),
                 Validate(self.tasks),
+                JsonMode(),
                 Spend(settings.daily_neurons),
                 Execute(self.inference),
             ]

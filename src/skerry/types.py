@@ -60,6 +60,8 @@ class InferenceRequest(msgspec.Struct, kw_only=True):
     """Seconds until the caller gives up; None: the node's setting."""
     reject_if_busy: bool = False
     """Fail at once with 3040 where the request would have to wait in a queue."""
+    json_may_be_cut: bool = False
+    """JSON that max_tokens cut off is answered as its text, as OpenAI does; else it is 5024."""
 
 
 class Answer(msgspec.Struct, kw_only=True):

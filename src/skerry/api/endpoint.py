@@ -73,6 +73,8 @@ class Endpoint:
         whole: the JSON of whole answers.  events: the events of streams, and who answered.
         """
         first = asks[0]
+        for ask in asks:
+            ask.json_may_be_cut = True  # finish_reason tells it
         try:
             answers = await self._start_all(asks)
         except AiError as error:

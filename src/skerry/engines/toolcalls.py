@@ -113,7 +113,8 @@ def _json(schema: dict[str, Any]) -> str:
 
     Without free white space: small models otherwise write newlines until their tokens are spent.
     Lenient: a keyword that a grammar cannot hold (uniqueItems) is passed over, where otherwise
-    the whole grammar would be refused and the answer be free text.
+    the whole grammar would be refused and the answer be free text. The node holds the answer
+    against the whole schema afterwards.
     """
     style = {
         "whitespace_flexible": False,

@@ -112,7 +112,7 @@ class GenerationProcessor(CallProcessor):
 def _response(inputs: Inputs, text: str) -> Any:
     """The text; the object it spells where a JSON Schema was asked for, as Cloudflare does.
 
-    JSON that was cut short (finish_reason "length") stays text.
+    What is no whole JSON stays text, for the caller to judge.
     """
     if "guided_json" not in inputs and (inputs.get("response_format") or {}).get("type") != (
         "json_schema"
