@@ -21,6 +21,7 @@ from skerry.inference.core import GRACE, Inference
 from skerry.inference.kept import with_kept
 from skerry.inference.tune import Tuner
 from skerry.settings import Settings
+from skerry.storage.open import Stores
 from skerry.tasks.registry import load_tasks
 from skerry.telemetry.events import RecentEvents
 
@@ -63,12 +64,14 @@ class Node:
                 Execute(self.inference),
             ]
         )
+        self.stores = Stores(settings.data_dir)
         self._runner: web.AppRunner | None = None
         self.port = settings.port
 
     async def start(self) -> None:
         """Start the inference core; load the models of `preload` and `pin`."""
         await self.inference.start()
+        self.stores.start()
         for name in self.settings.preload:
             await self.inference.load(self.catalog.get(name))
 
@@ -85,6 +88,7 @@ class Node:
             inference=self.inference,
             settings=self.settings,
             version=skerry.__version__,
+            stores=self.stores,
         )
         runner = web.AppRunner(
             app,
@@ -108,6 +112,7 @@ class Node:
             await self._runner.cleanup()
             self._runner = None
         await self.inference.close()
+        await self.stores.close()
 
     async def __aenter__(self) -> Self:
         await self.start()

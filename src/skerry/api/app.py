@@ -16,8 +16,10 @@ from skerry.api.openai.routes import openai_routes
 from skerry.api.origins import OriginGuard
 from skerry.api.pages import Pages
 from skerry.api.routing import fallbacks
+from skerry.api.storage.routes import storage_routes
 from skerry.inference.status import ModelStatus
 from skerry.settings import Settings
+from skerry.storage.open import Stores
 from skerry.tasks.base import Task
 
 
@@ -36,6 +38,7 @@ def build_app(
     inference: ModelStates,
     settings: Settings,
     version: str,
+    stores: Stores | None = None,
 ) -> web.Application:
     """Build the application. Run it with `handler_cancellation=True`: a client that goes away
     then cancels its run."""
@@ -45,6 +48,8 @@ def build_app(
     app.add_routes(ModelsFace(face).routes())
     app.add_routes(openai_routes(face))
     app.add_routes(Messages(face).routes())
+    if stores is not None:
+        app.add_routes(storage_routes(stores))
     app.add_routes(Health(inference, settings, version).routes())
     app.add_routes(Pages(tasks, version).routes())
     OriginGuard(settings.origins).install(app)

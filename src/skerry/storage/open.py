@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -10,10 +13,20 @@ from pathlib import Path
 import apsw
 
 from skerry.errors import StorageError
+from skerry.storage.kv.base import KvNamespace, KvNamespaces
+from skerry.storage.kv.embedded import SCHEMA as KV_SCHEMA
+from skerry.storage.kv.embedded import EmbeddedNamespace, EmbeddedNamespaces
+from skerry.storage.r2.base import R2, R2Bucket
+from skerry.storage.r2.embedded import EmbeddedR2
 from skerry.storage.sqlite import Database
 
 Clock = Callable[[], float]
 """Unix time in seconds."""
+
+SWEEP_EVERY = 60.0
+"""Seconds between two sweeps of what has expired."""
+
+log = logging.getLogger("skerry.storage")
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}")
 
@@ -40,6 +53,31 @@ class Stores:
         self._accounts = data_dir / "accounts"
         self.clock = clock
         self._databases: dict[Path, Database] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+        self._r2: dict[str, EmbeddedR2] = {}
+
+    def start(self) -> None:
+        """Sweep what has expired from now and then, until `close`."""
+        if self._sweeper is None:
+            self._sweeper = asyncio.ensure_future(self._sweep_forever())
+
+    async def sweep(self) -> int:
+        """Delete expired KV entries of every account; answers how many."""
+        found = await asyncio.to_thread(lambda: list(self._accounts.glob("*/kv/kv.sqlite")))
+        total = 0
+        for path in found:
+            namespaces = EmbeddedNamespaces(self._kv(path.parent.parent.name))
+            while count := await namespaces.sweep(self.clock()):
+                total += count
+        return total
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            try:
+                await self.sweep()
+            except StorageError as error:
+                log.warning("expired keys stay for now: %s", error)
 
     def folder(self, account: str, kind: str) -> Path:
         """Where the stores of one kind of an account are; it may not exist yet."""
@@ -60,6 +98,27 @@ class Stores:
             self._databases[path] = known
         return known
 
+    def kv(self, account: str, namespace: str) -> KvNamespace:
+        """A KV namespace; it is made by its first put."""
+        return EmbeddedNamespace(self._kv(account), namespace, self.clock)
+
+    def kv_namespaces(self, account: str) -> KvNamespaces:
+        """The KV namespaces of an account."""
+        return EmbeddedNamespaces(self._kv(account))
+
+    def _kv(self, account: str) -> Database:
+        return self.database(self.folder(account, "kv") / "kv.sqlite", KV_SCHEMA)
+
+    def r2(self, account: str, bucket: str) -> R2Bucket:
+        """An R2 bucket; it is made by its first write. Raises InvalidBucketName."""
+        return self.r2_buckets(account).bucket(bucket, create=True)
+
+    def r2_buckets(self, account: str) -> R2:
+        """The R2 buckets of an account."""
+        if account not in self._r2:
+            self._r2[account] = EmbeddedR2(self.folder(account, "r2"), self.clock)
+        return self._r2[account]
+
     async def forget(self, path: Path) -> None:
         """Close the Database of this file, before the file is deleted."""
         known = self._databases.pop(path, None)
@@ -68,5 +127,12 @@ class Stores:
 
     async def close(self) -> None:
         """Do what waits, and close every file."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+            self._sweeper = None
+        while self._r2:
+            await self._r2.popitem()[1].close()
         for path in list(self._databases):
             await self.forget(path)

@@ -42,5 +42,5 @@ def bindings_app(faces: Mapping[str, BindingFace], max_body: int) -> web.Applica
             return web.Response(status=500, reason="Internal Error", text="Internal Error")
 
     app = web.Application(client_max_size=max_body)
-    app.router.add_route("*", "/{path:.*}", dispatch)
+    app.router.add_route("*", "/{path:(?s:.*)}", dispatch)  # a KV key may hold a newline
     return app

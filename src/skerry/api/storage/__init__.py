@@ -1,0 +1,1 @@
+"""The stores over REST, at Cloudflare's paths: one module per product."""
