@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -40,14 +42,20 @@ class Diagnostic(msgspec.Struct, frozen=True):
         return f"{file}:{self.line}:{self.column}" if self.line else str(file)
 
 
-def spot_at(text: str, offset: int) -> Spot:
-    """Where the character number `offset` of `text` stands."""
-    start = text.rfind("\n", 0, offset) + 1
-    return Spot(text.count("\n", 0, offset) + 1, offset - start + 1)
+class Lines:
+    """Finds the line and column of an offset in one text."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(end.end() for end in re.finditer("\n", text))]
+
+    def spot(self, offset: int) -> Spot:
+        """Where the character number `offset` stands."""
+        line = bisect_right(self._starts, offset)
+        return Spot(line, offset - self._starts[line - 1] + 1)
 
 
 def written(diagnostics: Iterable[Diagnostic], root: Path | None = None) -> str:
-    """The diagnostics for a terminal: errors first, each on its line, a source's place before it."""
+    """The diagnostics for a terminal: errors first, then in order of place."""
     lines = sorted(diagnostics, key=lambda each: (each.level != "error", str(each.file), each.line))
     return "\n".join(f"{each.place(root)}: {each.level}: {each.message}" for each in lines)
 

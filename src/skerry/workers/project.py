@@ -1,4 +1,4 @@
-"""A worker's project: what its configuration says, checked, with Cloudflare's defaults filled in."""
+"""A worker's project: what its configuration says, checked, with the defaults filled in."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from skerry.workers.bindings import Binding
 from skerry.workers.diagnostics import Diagnostic
 
 Language = Literal["javascript", "python"]
-HtmlHandling = Literal[
-    "auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"
-]
+HtmlHandling = Literal["auto-trailing-slash", "force-trailing-slash", "drop-trailing-slash", "none"]
 NotFoundHandling = Literal["single-page-application", "404-page", "none"]
 RuleType = Literal[
     "ESModule", "CommonJS", "CompiledWasm", "Text", "Data", "PythonModule", "PythonRequirement"

@@ -1,0 +1,1 @@
+"""Wrangler's configuration files: parsed with positions, checked key by key, made a Project."""
