@@ -13,6 +13,8 @@ from pathlib import Path
 import apsw
 
 from skerry.errors import StorageError
+from skerry.storage.cache.base import DEFAULT_BYTES, Cache, Caches
+from skerry.storage.cache.embedded import CacheStore
 from skerry.storage.kv.base import KvNamespace, KvNamespaces
 from skerry.storage.kv.embedded import SCHEMA as KV_SCHEMA
 from skerry.storage.kv.embedded import EmbeddedNamespace, EmbeddedNamespaces
@@ -49,12 +51,17 @@ class Stores:
     Holds nothing of record: another process may have the same folder open.
     """
 
-    def __init__(self, data_dir: Path, *, clock: Clock = time.time) -> None:
+    def __init__(
+        self, data_dir: Path, *, clock: Clock = time.time, cache_bytes: int = DEFAULT_BYTES
+    ) -> None:
+        """cache_bytes: what the Cache API may hold for an account."""
         self._accounts = data_dir / "accounts"
         self.clock = clock
         self._databases: dict[Path, Database] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._r2: dict[str, EmbeddedR2] = {}
+        self._cache_bytes = cache_bytes
+        self._caches: dict[str, CacheStore] = {}
 
     def start(self) -> None:
         """Sweep what has expired from now and then, until `close`."""
@@ -119,6 +126,18 @@ class Stores:
             self._r2[account] = EmbeddedR2(self.folder(account, "r2"), self.clock)
         return self._r2[account]
 
+    def caches(self, account: str, worker: str = "") -> Caches:
+        """The Cache API of one worker of an account."""
+        if account not in self._caches:
+            self._caches[account] = CacheStore(
+                self.folder(account, "cache"), size=self._cache_bytes, clock=self.clock
+            )
+        return self._caches[account].caches(worker)
+
+    def cache(self, account: str, name: str = "", *, worker: str = "") -> Cache:
+        """One cache of a worker; "" is `caches.default`."""
+        return self.caches(account, worker).open(name)
+
     async def forget(self, path: Path) -> None:
         """Close the Database of this file, before the file is deleted."""
         known = self._databases.pop(path, None)
@@ -134,5 +153,7 @@ class Stores:
             self._sweeper = None
         while self._r2:
             await self._r2.popitem()[1].close()
+        while self._caches:
+            await self._caches.popitem()[1].close()
         for path in list(self._databases):
             await self.forget(path)

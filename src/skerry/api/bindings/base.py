@@ -11,6 +11,9 @@ from aiohttp import web
 BINDING_HEADER = "x-skerry-binding"
 """Names the binding that a request belongs to; the worker's host sets it, the worker cannot."""
 
+_OURS = ("Server", "Date", "Content-Type")
+_BARE = "skerry-bare"
+
 log = logging.getLogger("skerry.bindings")
 
 
@@ -20,6 +23,18 @@ class BindingFace(ABC):
     @abstractmethod
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer; raises nothing but cancellation: errors are answers in the binding's own form."""
+
+
+def bare(response: web.StreamResponse) -> web.StreamResponse:
+    """The response with the headers that it has now, and none that the server would add."""
+    response[_BARE] = [name for name in _OURS if name not in response.headers]
+    return response
+
+
+async def _strip(request: web.Request, response: web.StreamResponse) -> None:
+    """The last word on a response's headers, before they are written."""
+    for name in response.get(_BARE, ()):
+        response.headers.popall(name, None)
 
 
 def bindings_app(faces: Mapping[str, BindingFace], max_body: int) -> web.Application:
@@ -43,4 +58,5 @@ def bindings_app(faces: Mapping[str, BindingFace], max_body: int) -> web.Applica
 
     app = web.Application(client_max_size=max_body)
     app.router.add_route("*", "/{path:(?s:.*)}", dispatch)  # a KV key may hold a newline
+    app.on_response_prepare.append(_strip)
     return app

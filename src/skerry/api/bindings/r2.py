@@ -162,7 +162,7 @@ async def _send(request: web.Request, body: R2Body) -> web.StreamResponse:
 def refused(error: StorageError) -> web.Response:
     """The answer for an error; a failed condition tells the object that is there."""
     if error.status >= 500:
-        log.error("R2: %s", error, exc_info=error)
+        log.error("R2 fails", exc_info=error)
     code = error.code or R2Error.number
     # The standard library's JSON is ASCII, as a header must be.
     said = json.dumps({"version": 1, "v4code": code, "message": error.message})

@@ -10,11 +10,13 @@ from contextlib import asynccontextmanager
 import apsw
 import msgspec
 
+from skerry.storage.blob_index import to_garbage
 from skerry.storage.blobs import Blob, Range
-from skerry.storage.failures import StorageBroken, StorageFull
+from skerry.storage.failures import StorageBroken
 from skerry.storage.r2 import checks, rows
 from skerry.storage.r2.base import LIST_KEYS, OBJECT_BYTES, Body, R2Body, R2Bucket
 from skerry.storage.r2.errors import (
+    BadDigest,
     EntityTooLarge,
     IncompleteBody,
     InvalidArgument,
@@ -22,7 +24,6 @@ from skerry.storage.r2.errors import (
     NoSuchKey,
     NoSuchUpload,
     PreconditionFailed,
-    R2Error,
 )
 from skerry.storage.r2.listing import page
 from skerry.storage.r2.store import Store
@@ -84,34 +85,34 @@ class EmbeddedBucket(R2Bucket):
         blob = await self._stored(body, options.size, {"md5", *options.checksums})
         try:
             checks.verify(options.checksums, blob.digests)
-            hashes = {"md5": blob.digests["md5"]} | options.checksums
-            made = R2Object(
-                key=key,
-                version=os.urandom(16).hex(),
-                size=blob.size,
-                etag=blob.digests["md5"].hex(),
-                uploaded=self._store.now(),
-                http=options.http,
-                custom=options.custom,
-                checksums={name: digest.hex() for name, digest in hashes.items()},
-            )
-
-            def work(db: apsw.Connection) -> tuple[R2Object, list[str]]:
-                bucket = self._bucket(db)
-                if options.only_if is not None:
-                    there = rows.find(db, self.name, data)
-                    if not checks.holds(options.only_if, there.object if there else None):
-                        raise PreconditionFailed(there.object if there else None)
-                garbage = rows.remove(db, self.name, data)
-                storage = options.storage_class or bucket.storage_class
-                named = msgspec.structs.replace(made, storage_class=storage)
-                rows.put(db, self.name, named, blob=blob.name, upload=None)
-                return named, garbage
-
-            written, garbage = await self._store.write(work)
-        except Exception as error:
-            await self._undo(blob, error)
+        except BadDigest:
+            await self._store.blobs.drop([blob.name])
             raise
+        hashes = {"md5": blob.digests["md5"]} | options.checksums
+        made = R2Object(
+            key=key,
+            version=os.urandom(16).hex(),
+            size=blob.size,
+            etag=blob.digests["md5"].hex(),
+            uploaded=self._store.now(),
+            http=options.http,
+            custom=options.custom,
+            checksums={name: digest.hex() for name, digest in hashes.items()},
+        )
+
+        def work(db: apsw.Connection) -> tuple[R2Object, list[str]]:
+            bucket = self._bucket(db)
+            if options.only_if is not None:
+                there = rows.find(db, self.name, data)
+                if not checks.holds(options.only_if, there.object if there else None):
+                    raise PreconditionFailed(there.object if there else None)
+            garbage = rows.remove(db, self.name, data)
+            storage = options.storage_class or bucket.storage_class
+            named = msgspec.structs.replace(made, storage_class=storage)
+            rows.put(db, self.name, named, blob=blob.name, upload=None)
+            return named, garbage
+
+        written, garbage = await self._store.name(blob, work)
         await self._store.drop(garbage)
         return written
 
@@ -170,14 +171,9 @@ class EmbeddedBucket(R2Bucket):
                 "INSERT INTO parts (upload, number, size, md5, blob) VALUES (?, ?, ?, ?, ?)",
                 (upload, number, blob.size, md5, blob.name),
             )
-            return rows.to_garbage(db, replaced)
+            return to_garbage(db, replaced)
 
-        try:
-            garbage = await self._store.write(work)
-        except Exception as error:
-            await self._undo(blob, error)
-            raise
-        await self._store.drop(garbage)
+        await self._store.drop(await self._store.name(blob, work))
         return R2Part(number, md5.hex())
 
     async def complete_multipart(self, key: str, upload: str, parts: Sequence[R2Part]) -> R2Object:
@@ -244,13 +240,6 @@ class EmbeddedBucket(R2Bucket):
             await self._store.blobs.drop([blob.name])
             raise IncompleteBody
         return blob
-
-    async def _undo(self, blob: Blob, error: Exception) -> None:
-        """Delete a file that was not named."""
-        if isinstance(error, R2Error | StorageFull):
-            await self._store.blobs.drop([blob.name])
-        else:  # a commit that failed on the disk may show after a restart: a sweep will know
-            self._store.blobs.sessions.leave()
 
     async def _found(self, key: bytes) -> tuple[rows.Found, Files]:
         """An object and its files (name, size) in order. Raises NoSuchKey."""

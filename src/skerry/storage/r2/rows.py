@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 import msgspec
 
+from skerry.storage.blob_index import to_garbage
 from skerry.storage.r2.types import Bucket, HttpMetadata, R2Object
 
 SCHEMA = (
@@ -38,8 +39,6 @@ SCHEMA = (
         PRIMARY KEY (upload, number)
     ) WITHOUT ROWID;
     CREATE INDEX parts_blob ON parts (blob);
-    -- Files that no row names any more and that are still to be deleted.
-    CREATE TABLE garbage (blob TEXT PRIMARY KEY) WITHOUT ROWID;
     """,
 )
 
@@ -143,29 +142,7 @@ def remove_parts(db: apsw.Connection, upload: str, keep: Iterable[int] = ()) -> 
     return to_garbage(db, [str(blob) for _, blob in gone])
 
 
-def to_garbage(db: apsw.Connection, blobs: list[str]) -> list[str]:
-    """Note files that are to be deleted; the same."""
-    db.executemany("INSERT OR IGNORE INTO garbage VALUES (?)", [(blob,) for blob in blobs])
-    return blobs
-
-
-def forget_garbage(db: apsw.Connection, blobs: Iterable[str]) -> None:
-    """These files are deleted."""
-    db.executemany("DELETE FROM garbage WHERE blob = ?", [(blob,) for blob in blobs])
-
-
 def parts_of(db: apsw.Connection, upload: str) -> list[tuple[int, int, bytes, str]]:
     """(number, size, md5, blob) of an upload's parts, in order."""
     query = "SELECT number, size, md5, blob FROM parts WHERE upload = ? ORDER BY number"
     return [(row[0], row[1], row[2], row[3]) for row in db.execute(query, (upload,))]
-
-
-def named(db: apsw.Connection, blobs: Sequence[str]) -> set[str]:
-    """Those of the files that an object or a part has."""
-    kept: set[str] = set()
-    for blob in blobs:
-        for table in ("objects", "parts"):
-            query = f"SELECT 1 FROM {table} WHERE blob = ?"  # noqa: S608 - constants
-            if db.execute(query, (blob,)).fetchone() is not None:
-                kept.add(blob)
-    return kept
