@@ -1,0 +1,1 @@
+"""Python workers: native CPython processes with the published `workers` module."""

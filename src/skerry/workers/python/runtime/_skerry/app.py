@@ -1,0 +1,190 @@
+"""From bytes to handlers and back: HTTP requests, cron events, batches of messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from _skerry.bindings.plan import Env
+from _skerry.context import CURRENT, Context
+from _skerry.events import MessageBatch, ScheduledController
+from _skerry.handlers import Handlers
+from _skerry.logs import Log
+from _skerry.messages import Request, Response
+from _skerry.server import Connection, Incoming, flatten
+from _skerry.streams import ReadableStream, as_bytes
+from _skerry.wire import Pairs
+
+T = TypeVar("T")
+INTERNAL = "x-skerry-"
+"""Headers of the node's own begin so; a handler does not see them."""
+
+
+class App:
+    """Answers with the worker's handlers. plan: as the node sent it."""
+
+    def __init__(self, handlers: Handlers, env: Env, log: Log, plan: dict[str, Any]) -> None:
+        self._handlers = handlers
+        self._env = env
+        self._log = log
+        self._cf = plan["cf"] or {}
+        self._wall = float(plan["timeout"])
+        self._contexts: set[Context] = set()
+        self._count = 0
+
+    async def answer(self, connection: Connection, incoming: Incoming) -> None:
+        """One HTTP request. The client leaving cancels the handler, but not its waitUntil work."""
+        try:
+            request, ray = self._request(incoming)
+        except (TypeError, ValueError) as error:
+            await self._plain(connection, 400, f"this request cannot be read: {error}")
+            return
+        context = self._begin(ray)
+        try:
+            response = await self._within(self._fetch(request, context))
+            if response is None:
+                await self._refuse(connection, 1101)
+            elif response.web_socket is not None:
+                await response.web_socket.serve(connection, incoming, response)
+            else:
+                await self._send(connection, response)
+        except Exception as error:  # the boundary: a client sees a status, the log the traceback
+            if not (isinstance(error, ConnectionError) and connection.transport.is_closing()):
+                self._log.exception(error)
+                await self._refuse(connection, 1101)
+        finally:
+            self._end(context)
+
+    async def _within(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What the handler returned; None where it was cut off at the limit of its time.
+
+        In a task of its own, so that one that swallows its cancellation is answered for, too.
+        """
+        task = asyncio.ensure_future(_no_exit(work))
+        try:
+            done, _ = await asyncio.wait((task,), timeout=self._wall)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if done:
+            return await task
+        task.cancel()
+        words = f"The worker gave no answer within {self._wall:g} s, and was cut off."
+        self._log.write("error", words, kind="exceededWallTime")
+        return None
+
+    async def event(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A cron event or a batch: its outcome, for the node."""
+        self._count += 1
+        context = self._begin(f"event-{self._count}")
+        kind = "scheduled" if "scheduled" in message else "queue"
+        event: Any
+        if kind == "scheduled":
+            event = ScheduledController(message["scheduled"])
+        else:
+            event = MessageBatch(message["queue"])
+        outcome = "ok"
+        try:
+            if not await self._within(self._deliver(kind, event, context)):
+                outcome = "exceededWallTime"
+        except Exception as error:  # the boundary: the node sees an outcome, the log the traceback
+            self._log.exception(error)
+            outcome = "exception"
+        await context.settled()
+        self._end(context)
+        return {"outcome": outcome, **event.result()}
+
+    async def _deliver(self, kind: str, event: Any, context: Context) -> bool:
+        await self._handlers.run(kind, event, self._env, context)
+        return True
+
+    async def settle(self, grace: float) -> None:
+        """Wait for what waitUntil promised, at most `grace` seconds."""
+        pending = [asyncio.ensure_future(context.settled()) for context in list(self._contexts)]
+        if pending:
+            await asyncio.wait(pending, timeout=grace)
+            for task in pending:
+                task.cancel()
+
+    def _begin(self, request_id: str) -> Context:
+        context = Context(request_id, lambda error: self._log.exception(error, kind="waitUntil"))
+        CURRENT.set(context)
+        self._contexts.add(context)
+        return context
+
+    def _end(self, context: Context) -> None:
+        flush = asyncio.ensure_future(context.settled())
+        flush.add_done_callback(lambda _: self._contexts.discard(context))
+
+    def _request(self, incoming: Incoming) -> tuple[Request, str]:
+        self._count += 1
+        scheme, host, ray = "http", "localhost", f"{self._count:x}"
+        shown: Pairs = []
+        for name, value in incoming.headers:
+            low = name.lower()
+            if not low.startswith(INTERNAL):
+                shown.append((low, value))
+                if low == "host":
+                    host = value
+                elif low == "cf-ray":
+                    ray = value
+        target = incoming.target
+        url = target if target.startswith(("http://", "https://")) else f"{scheme}://{host}{target}"
+        body = ReadableStream(incoming.body()) if incoming.has_body else None
+        if body is not None and incoming.method in ("GET", "HEAD"):
+            body = None
+        return Request(url, method=incoming.method, headers=shown, body=body, cf=self._cf), ray
+
+    async def _fetch(self, request: Request, context: Context) -> Response:
+        made = await self._handlers.run("fetch", request, self._env, context)
+        if isinstance(made, Response):
+            return made
+        raise TypeError(
+            f"fetch() must return a Response, not {type(made).__name__}:"
+            " return Response(text) or Response.json(data)"
+        )
+
+    async def _send(self, connection: Connection, response: Response) -> None:
+        reason = flatten(response.status_text) or _reason(response.status)
+        body = response.take()
+        headers = response.headers.raw()
+        if isinstance(body, ReadableStream):
+            await connection.send(response.status, reason, headers, _pieces(body))
+        else:
+            await connection.send(response.status, reason, headers, body or b"")
+
+    async def _refuse(self, connection: Connection, code: int) -> None:
+        """Cloudflare's answer for a worker that threw; a stream that has begun is cut instead."""
+        if connection.started:
+            connection.transport.abort()
+            return
+        await self._plain(connection, 500, f"error code: {code}")
+
+    async def _plain(self, connection: Connection, status: int, text: str) -> None:
+        headers = [("content-type", "text/plain; charset=UTF-8")]
+        await connection.send(status, _reason(status), headers, text.encode())
+
+
+def _reason(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+async def _pieces(stream: ReadableStream) -> AsyncIterator[bytes]:
+    try:
+        async for piece in stream:
+            yield as_bytes(piece)
+    finally:
+        await stream.cancel()
+
+
+async def _no_exit(work: Coroutine[Any, Any, T]) -> T:
+    """sys.exit() in a handler ends the request, not the process."""
+    try:
+        return await work
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"the handler raised {type(error).__name__}") from error
