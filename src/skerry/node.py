@@ -24,9 +24,13 @@ from skerry.settings import Settings
 from skerry.storage.open import Stores
 from skerry.tasks.registry import load_tasks
 from skerry.telemetry.events import RecentEvents
+from skerry.workers.logs import LogHub
 
 if TYPE_CHECKING:
     from aiohttp import web
+
+    from skerry.workers.toolchain import Toolchain
+    from skerry.workers.workers import Workers
 
 
 class Node:
@@ -40,6 +44,7 @@ class Node:
     ) -> None:
         settings = with_kept(settings)
         self.settings = settings
+        self._on_pull = on_pull
         self.tasks = load_tasks()
         self.catalog = open_catalog(settings)
         self.store = open_store(settings)
@@ -65,7 +70,9 @@ class Node:
             ]
         )
         self.stores = Stores(settings.data_dir)
+        self.logs = LogHub()
         self._runner: web.AppRunner | None = None
+        self._workers: Workers | None = None
         self.port = settings.port
 
     async def start(self) -> None:
@@ -75,13 +82,10 @@ class Node:
         for name in self.settings.preload:
             await self.inference.load(self.catalog.get(name))
 
-    async def serve(self) -> str:
-        """Listen; answers the base URL. Raises OSError where the port is taken."""
-        from aiohttp import web
-
+    def _api(self) -> web.Application:
         from skerry.api.app import build_app
 
-        app = build_app(
+        return build_app(
             ai=self.ai,
             catalog=self.catalog,
             tasks=self.tasks,
@@ -90,8 +94,13 @@ class Node:
             version=skerry.__version__,
             stores=self.stores,
         )
+
+    async def serve(self) -> str:
+        """Listen; answers the base URL. Raises OSError where the port is taken."""
+        from aiohttp import web
+
         runner = web.AppRunner(
-            app,
+            self._api(),
             access_log=None,
             handler_cancellation=True,
             keepalive_timeout=95.0,
@@ -106,8 +115,43 @@ class Node:
         host, self.port = runner.addresses[0][:2]
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
+    async def workers(self, toolchain: Toolchain | None = None) -> Workers:
+        """What runs workers on this node; made when it is first asked for.
+
+        toolchain: where workerd and esbuild come from; None: as the settings say.
+        """
+        from skerry.api.bindings.doors import BindingDoors, serve_unix
+        from skerry.api.bindings.open import WorkerFaces
+        from skerry.api.face import Face
+        from skerry.workers.sandbox import find_sandbox
+        from skerry.workers.toolchain import Toolchain
+        from skerry.workers.workers import Workers
+
+        if self._workers is None:
+            settings = self.settings
+            faces = WorkerFaces(
+                "local", self.stores, Face(self.ai, self.catalog, self.tasks, settings)
+            )
+            self._workers = Workers(
+                settings,
+                toolchain=toolchain
+                or Toolchain(
+                    settings.tools or settings.data_dir / "tools",
+                    offline=settings.offline,
+                    report=self._on_pull,
+                ),
+                sandbox=await find_sandbox(wanted=settings.sandbox),
+                doors=BindingDoors(faces, settings.max_body),
+                api=lambda path: serve_unix(self._api(), path),
+                logs=self.logs,
+            )
+        return self._workers
+
     async def stop(self) -> None:
         """Stop listening, let what runs end within its grace, stop every runner."""
+        if self._workers is not None:
+            await self._workers.close()
+            self._workers = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -77,6 +77,20 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     """Account -> models it may run (shell patterns); an account not named may run all."""
     daily_neurons: float = 0.0
     """Neurons each account may use per UTC day; 0: no bound."""
+    tools: Path | None = None
+    """Where workerd and esbuild are kept once fetched; not set: `tools` under `data_dir`."""
+    outbound: list[str] = msgspec.field(default_factory=lambda: ["*"])
+    """Hosts (shell patterns) that a worker's fetch may reach. `*` stands for every public host;
+    loopback and private addresses must be named, `127.0.0.1:9000` say."""
+    worker_cpu: float = 5.0
+    """Seconds that a worker may compute without a pause before it is ended with error 1102;
+    `limits.cpu_ms` of a project goes before it."""
+    worker_memory: int = 128 << 20
+    """Bytes by which a worker's process may grow before it is ended with error 1102."""
+    worker_timeout: float = 30.0
+    """Seconds after which a worker that does not answer, and waits for nothing, is given up."""
+    sandbox: bool = True
+    """Run each worker in namespaces of its own (bubblewrap), where the system allows it."""
     log_level: str = "info"
     """debug, info, warning or error."""
 

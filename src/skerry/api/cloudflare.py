@@ -7,14 +7,14 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from skerry.api.answers import dump, headers_of, refuse, reply
+from skerry.api.answers import dump
 from skerry.api.body import inputs_of, parse_object, read
 from skerry.api.errors import cloudflare_form
 from skerry.api.face import Face, flag
 from skerry.api.guard import guarded
-from skerry.api.sse import begun, cloudflare_events, send
-from skerry.errors import AiError, InvalidInput
-from skerry.types import Answer, Inputs
+from skerry.api.running import respond
+from skerry.errors import InvalidInput
+from skerry.types import Inputs
 
 BASE = "/client/v4/accounts/{account}/ai"
 
@@ -93,25 +93,7 @@ class RunFace:
         run = face.inference(
             request, model, inputs, stream=inputs.get("stream") is True, reject_if_busy=busy
         )
-        try:
-            answer = await face.ai.run(run)
-            if isinstance(answer, Answer):
-                headers = headers_of(answer, run.id)
-                if answer.content_type is not None:
-                    headers["Content-Type"] = answer.content_type
-                    return web.Response(body=answer.value, headers=headers)
-                return reply(envelope(answer.value), headers)
-            pieces = await begun(answer.pieces)
-        except AiError as error:
-            return refuse(error, cloudflare_form, run.id)
-        return await send(
-            request,
-            cloudflare_events(pieces),
-            [pieces],
-            headers_of(answer, run.id),
-            cloudflare_form,
-            run.timeout or face.settings.timeout,
-        )
+        return await respond(face, request, run, form=cloudflare_form, whole=envelope)
 
 
 def _no_batch() -> InvalidInput:

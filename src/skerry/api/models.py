@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -46,7 +47,10 @@ class ModelsFace:
         hide_experimental leaves out those whose files nobody has seen (evidence "unverified");
         deprecated ones come only with include_deprecated.
         """
-        query = request.query
+        return _page(request, self.found(request.query))
+
+    def found(self, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The models that a search asks for, without paging. Raises InvalidInput."""
         if query.get("format"):
             raise InvalidInput("format: other marketplaces' formats are not served; leave it out")
         words = query.get("search", "").lower()
@@ -65,7 +69,7 @@ class ModelsFace:
             and not (hide and entry.evidence == "unverified")
             and (retired or entry.deprecation is None)
         ]
-        return _page(request, [self._listed(entry) for entry in found])
+        return [self._listed(entry) for entry in found]
 
     async def schema(self, request: web.Request) -> web.StreamResponse:
         """The JSON Schemas of a model's input and output: those that validate."""

@@ -7,12 +7,12 @@ import gc
 import ipaddress
 import logging
 import os
-import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from skerry.cli import options
+from skerry.cli.loop import on_signals, run_loop
 from skerry.cli.output import err, out, print_json, table
 from skerry.errors import SettingsError
 
@@ -82,7 +82,7 @@ def serve(
     logging.basicConfig(
         level=chosen.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    _run(chosen, json=json)
+    run_loop(_serve(chosen, json=json))
 
 
 def _refuse_public(host: str) -> None:
@@ -98,15 +98,6 @@ def _refuse_public(host: str) -> None:
         )
 
 
-def _run(settings: Settings, *, json: bool) -> None:
-    try:
-        import uvloop
-    except ImportError:  # not on Windows
-        asyncio.run(_serve(settings, json=json))
-    else:
-        uvloop.run(_serve(settings, json=json))
-
-
 async def _serve(settings: Settings, *, json: bool) -> None:
     from skerry.cli.progress import PullBars
     from skerry.node import Node
@@ -115,7 +106,7 @@ async def _serve(settings: Settings, *, json: bool) -> None:
         node = Node(settings, on_pull=bars)
         main = asyncio.current_task()
         assert main is not None
-        _on_signals(main)
+        on_signals(main)
         try:
             await node.start()
             try:
@@ -143,23 +134,6 @@ def _quieten_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-def _on_signals(main: asyncio.Task[object]) -> None:
-    """The first signal cancels `main`; the next ends the process at once."""
-    loop = asyncio.get_running_loop()
-    count = 0
-
-    def stop() -> None:
-        nonlocal count
-        count += 1
-        if count > 1:
-            # Runners see their socket close, and end.
-            os._exit(130)
-        main.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
 
 
 def _announce(url: str, *, json: bool) -> None:

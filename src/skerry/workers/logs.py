@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
@@ -25,3 +27,68 @@ class LogEvent(msgspec.Struct, kw_only=True, frozen=True):
 
 
 LogSink = Callable[[LogEvent], None]
+
+RECENT = 200
+"""Events that a new subscriber is told of the past."""
+WAITING = 1000
+"""Events that may wait for one subscriber; the oldest go first, and it is told how many."""
+
+
+class LogHub:
+    """Passes events on to any number of subscribers; none can hold up a worker."""
+
+    def __init__(self) -> None:
+        self._recent: deque[LogEvent] = deque(maxlen=RECENT)
+        self._queues: set[_Subscription] = set()
+
+    def __call__(self, event: LogEvent) -> None:
+        """A LogSink."""
+        self._recent.append(event)
+        for each in self._queues:
+            each.put(event)
+
+    def recent(self) -> list[LogEvent]:
+        """The last events, the oldest first."""
+        return list(self._recent)
+
+    async def events(self, worker: str | None = None) -> AsyncIterator[LogEvent]:
+        """Every event from now on, of one worker or of all."""
+        subscription = _Subscription()
+        self._queues.add(subscription)
+        try:
+            while True:
+                event = await subscription.get()
+                if worker is None or event.worker == worker:
+                    yield event
+        finally:
+            self._queues.discard(subscription)
+
+
+class _Subscription:
+    def __init__(self) -> None:
+        self._events: deque[LogEvent] = deque()
+        self._ready = asyncio.Event()
+        self._lost = 0
+
+    def put(self, event: LogEvent) -> None:
+        if len(self._events) >= WAITING:
+            self._events.popleft()
+            self._lost += 1
+        self._events.append(event)
+        self._ready.set()
+
+    async def get(self) -> LogEvent:
+        while not self._events:
+            self._ready.clear()
+            await self._ready.wait()
+        if self._lost:
+            first, lost = self._events[0], self._lost
+            self._lost = 0
+            return LogEvent(
+                timestamp=first.timestamp,
+                worker=first.worker,
+                level="warn",
+                message=[f"{lost} events were lost: they came faster than they were read"],
+                kind="host",
+            )
+        return self._events.popleft()

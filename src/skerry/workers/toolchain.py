@@ -1,8 +1,8 @@
 """workerd and esbuild: pinned npm packages, fetched once, verified, kept in the data directory.
 
-    tools/workerd-1.20261117.1/bin/workerd      whole and verified, made by one rename
-    tools/.work/…                               a fetch under way
-    tools/.locks/…
+tools/workerd-1.20261117.1/bin/workerd      whole and verified, made by one rename
+tools/.work/…                               a fetch under way
+tools/.locks/…
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from skerry.catalog.mirrors.npm import NpmPackages
 from skerry.catalog.progress import Meter, Progress
 from skerry.catalog.workspace import Workspace
 from skerry.errors import ArtifactError, HashMismatch, Offline
+
+KEPT = ("PATH", "HOME", "TMPDIR")
+"""Variables that a tool gets of the node's environment."""
 
 Report = Callable[[Progress], None]
 
@@ -95,7 +98,7 @@ ESBUILD = Tool(
 
 
 def this_machine() -> str:
-    """"linux-x64" and the like."""
+    """ "linux-x64" and the like."""
     machine = platform.machine().lower()
     cpu = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(machine)
     return f"{sys.platform}-{cpu or machine}"
@@ -216,7 +219,7 @@ async def run_tool(
             program,
             *arguments,
             cwd=cwd,
-            env={name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
+            env={name: os.environ[name] for name in KEPT if name in os.environ},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

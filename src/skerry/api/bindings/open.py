@@ -1,0 +1,51 @@
+"""Which face answers which binding of a project."""
+
+from __future__ import annotations
+
+from skerry.api.bindings.ai import AiFace
+from skerry.api.bindings.base import BindingFace
+from skerry.api.bindings.kv import KvFace
+from skerry.api.bindings.outbound import Allowed, OutboundFace
+from skerry.api.bindings.r2 import R2Face
+from skerry.api.face import Face
+from skerry.errors import ProjectError
+from skerry.storage.open import Stores
+from skerry.workers import bindings as kinds
+from skerry.workers.project import Project
+from skerry.workers.workerd.config import OUTBOUND
+
+
+class WorkerFaces:
+    """Opens the faces of any worker of one account."""
+
+    def __init__(self, account: str, stores: Stores, face: Face) -> None:
+        self._account = account
+        self._stores = stores
+        self._face = face
+        self._outbound = OutboundFace(
+            Allowed(face.settings.outbound, offline=face.settings.offline)
+        )
+
+    def __call__(self, project: Project) -> dict[str, BindingFace]:
+        """Binding name -> its face. Raises ProjectError for a kind that is not served."""
+        found = {each.name: self._one(each) for each in project.bindings}
+        return found | {OUTBOUND: self._outbound}
+
+    async def close(self) -> None:
+        """Close the connections to the outside that are kept."""
+        await self._outbound.close()
+
+    def _one(self, binding: kinds.Binding) -> BindingFace:
+        account, stores = self._account, self._stores
+        match binding:
+            case kinds.AiBinding():
+                return AiFace(self._face, account)
+            case kinds.KvBinding():
+                return KvFace(stores.kv(account, binding.id))
+            case kinds.R2Binding():
+                return R2Face(stores.r2(account, binding.bucket))
+            case _:
+                raise ProjectError(
+                    f"the binding {binding.name} ({type(binding).__name__.removesuffix('Binding')})"
+                    " is not served by this version; leave it out"
+                )

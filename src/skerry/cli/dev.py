@@ -1,0 +1,204 @@
+"""skerry dev."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from skerry.cli import options
+from skerry.cli.loop import on_signals, run_loop
+from skerry.cli.output import err, out, print_json, table
+from skerry.cli.worker_logs import LogPrinter
+from skerry.errors import SettingsError
+
+if TYPE_CHECKING:
+    from skerry.settings import Settings
+    from skerry.workers.bindings import Binding
+    from skerry.workers.project import Project
+
+HEADS = ("binding", "kind", "what")
+
+Where = Annotated[
+    Path,
+    typer.Argument(
+        help="A project's folder, its wrangler configuration, or one .ts, .js or .py file.",
+        metavar="[DIR|FILE]",
+    ),
+]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
+Port = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port; 0 picks a free one.", show_default="8787"),
+]
+Env = Annotated[
+    str | None,
+    typer.Option("--env", "-e", help="The `env.NAME` to take of the configuration."),
+]
+TestScheduled = Annotated[
+    bool,
+    typer.Option("--test-scheduled", help="Answer /__scheduled?cron=… by a cron event."),
+]
+Inject = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="A module whose exports stand in for names that the code uses without declaring"
+        " them; may be given again.",
+        show_default=False,
+    ),
+]
+Claim = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A path of the node's own API that goes to the worker, `/v1/*` say; may be given"
+        " again.",
+        show_default=False,
+    ),
+]
+Standins = Annotated[
+    bool,
+    typer.Option(
+        "--standins/--no-standins",
+        help="Let small packaged models answer for published names that are not in the store.",
+    ),
+]
+
+
+def dev(
+    path: Where = Path(),
+    *,
+    host: Host = None,
+    port: Port = None,
+    env: Env = None,
+    test_scheduled: TestScheduled = False,
+    inject: Inject = None,
+    claim: Claim = None,
+    standins: Standins = True,
+    data_dir: options.DataDir = None,
+    config: options.Config = None,
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> None:
+    """Run a worker on this machine: its code, its bindings, real models.
+
+    The sources are watched: what you save is live at once, and no request is lost. The node's own
+    API is on the same port, under /client/v4 and /v1. Ctrl-C stops it.
+
+    Examples: `skerry dev`, `skerry dev src/index.ts --port 0`
+    """
+    chosen = options.settings(
+        config, data_dir, offline=offline, host=host, port=port, standins=standins
+    )
+    missing = [each for each in inject or [] if not each.is_file()]
+    if missing:
+        raise SettingsError(f"--inject {missing[0]}: no such file")
+    run_loop(
+        _dev(
+            chosen,
+            path.absolute(),
+            env=env,
+            test_scheduled=test_scheduled,
+            inject=inject or [],
+            claim=claim or [],
+            json=json,
+        )
+    )
+
+
+async def _dev(
+    settings: Settings,
+    root: Path,
+    *,
+    env: str | None,
+    test_scheduled: bool,
+    inject: list[Path],
+    claim: list[str],
+    json: bool,
+) -> None:
+    from skerry.cli.progress import PullBars
+    from skerry.node import Node
+    from skerry.workers.project import load_project
+
+    main = asyncio.current_task()
+    assert main is not None
+    on_signals(main)
+    with PullBars() as bars:
+        node = Node(settings, on_pull=bars)
+        printer = LogPrinter(json=json)
+        try:
+            await node.start()
+            printing = asyncio.create_task(printer.follow(node.logs))
+            workers = await node.workers()
+            try:
+                supervisor, port = await workers.open(
+                    lambda: load_project(root, env=env),
+                    host=settings.host,
+                    port=settings.port,
+                    inject=[each.absolute() for each in inject],
+                    claim=claim,
+                    test_scheduled=test_scheduled,
+                )
+            except OSError as error:
+                raise SettingsError(
+                    f"cannot listen on {settings.host} port {settings.port}:"
+                    f" {error.strerror or error}; choose another with --host and --port"
+                    " (--port 0 picks a free one)"
+                ) from error
+            await supervisor.start()
+            version = supervisor.version
+            project = version.project if version is not None else None
+            url = f"http://{settings.host}:{port}"
+            _announce(url, project, workers.sandbox.reason, json=json)
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            main.uncancel()  # a signal, the only thing that cancels this task
+            if not json:
+                err().print("Stopping. Ctrl-C again stops at once.")
+        finally:
+            await node.stop()
+        printing.cancel()
+
+
+def _announce(url: str, project: Project | None, unboxed: str, *, json: bool) -> None:
+    bindings = [] if project is None else [_row(each) for each in project.bindings]
+    warnings = [] if project is None else [str(each) for each in project.diagnostics]
+    if json:
+        print_json(
+            {
+                "url": url,
+                "pid": os.getpid(),
+                "worker": None if project is None else project.name,
+                "bindings": [dict(zip(HEADS, row, strict=True)) for row in bindings],
+                "diagnostics": warnings,
+                "sandbox": not unboxed,
+            }
+        )
+        return
+    console = out()
+    if bindings:
+        rows = table(*HEADS)
+        for row in bindings:
+            rows.add_row(*row)
+        console.print(rows)
+    for line in warnings:
+        console.print(f"[yellow]{line}[/]", markup=True)
+    if unboxed:
+        console.print(f"[yellow]Workers run without a sandbox: {unboxed}.[/]")
+    name = project.name if project is not None else "The worker"
+    console.print(f"[bold]{name}[/] is ready on [bold]{url}[/]")
+    console.print("[dim]Ctrl-C stops it.[/]")
+
+
+def _row(binding: Binding) -> tuple[str, str, str]:
+    kind = type(binding).__name__.removesuffix("Binding")
+    fields: Any = binding
+    for name in ("database_name", "id", "bucket", "queue", "dataset", "index_name", "service"):
+        value = getattr(fields, name, "")
+        if value:
+            return binding.name, kind, str(value)
+    if hasattr(fields, "limit"):
+        return binding.name, kind, f"{fields.limit} calls in {fields.period} s"
+    return binding.name, kind, ""

@@ -1,0 +1,1 @@
+"""TypeScript and JavaScript on workerd, the production runtime."""

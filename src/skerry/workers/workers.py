@@ -1,0 +1,140 @@
+"""The workers of a node: opens them, and stops them together."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from skerry.settings import Settings
+from skerry.workers.logs import LogHub
+from skerry.workers.project import Project
+from skerry.workers.sandbox import Sandbox
+from skerry.workers.supervisor import Supervisor
+from skerry.workers.toolchain import Toolchain
+from skerry.workers.versions import Door, Doors, Maker, Plan
+from skerry.workers.watchdog import Limits
+from skerry.workers.workerd.config import Options
+
+RESERVED = (
+    "/client/v4/*", "/console", "/console/*", "/v1/chat/completions", "/v1/completions",
+    "/v1/embeddings", "/v1/messages", "/v1/models", "/v1/models/*", "/v1/responses",
+    "/openapi.json", "/docs", "/docs/*", "/healthz", "/readyz", "/version",
+)  # fmt: skip
+"""Paths of the node's own API, as a worker's entry module is told them."""
+BACKLOG = 1024
+STOP = 5.0
+"""Seconds that requests in flight have when the node stops."""
+
+
+class Workers:
+    """Opens workers on listening sockets of this node."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        toolchain: Toolchain,
+        sandbox: Sandbox,
+        doors: Doors,
+        api: Callable[[Path], Awaitable[Door]],
+        logs: LogHub,
+    ) -> None:
+        """api: serves the node's own API on a unix socket."""
+        self._settings = settings
+        self._toolchain = toolchain
+        self._doors = doors
+        self._serve_api = api
+        self._api: Door | None = None
+        self._run: Path | None = None
+        self._opened: list[tuple[Supervisor, socket.socket]] = []
+        self.sandbox = sandbox
+        self.logs = logs
+
+    async def open(
+        self,
+        load: Callable[[], Project],
+        *,
+        host: str,
+        port: int,
+        inject: Sequence[Path] = (),
+        claim: Sequence[str] = (),
+        test_scheduled: bool = False,
+        cf: Mapping[str, Any] | None = None,
+    ) -> tuple[Supervisor, int]:
+        """A worker on HOST:PORT, not started yet, and the port. Raises OSError where it is taken.
+
+        claim: paths of the node's API (/v1/*) that go to the worker all the same.
+        """
+        run = await self._folder()
+        listener = listen(host, port)
+        port = listener.getsockname()[1]
+        settings = self._settings
+        plan = Plan(
+            run=Path(tempfile.mkdtemp(prefix="w", dir=run)),
+            listener=listener,
+            api=run / "api" / "api.sock",
+            options=Options(
+                reserved=[path for path in RESERVED if not _claimed(path, claim)],
+                cf=cf,
+                timeout=settings.worker_timeout,
+                test_scheduled=test_scheduled,
+            ),
+            inject=inject,
+        )
+        supervisor = Supervisor(
+            load=load,
+            maker=Maker(plan, self._toolchain, self.sandbox, self._doors, self.logs),
+            limits=Limits(cpu=settings.worker_cpu, memory=settings.worker_memory),
+            port=port,
+            sink=self.logs,
+        )
+        self._opened.append((supervisor, listener))
+        return supervisor, port
+
+    async def _folder(self) -> Path:
+        if self._run is None:
+            self._run = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="skerry-"))
+            folder = self._run / "api"
+            folder.mkdir()
+            self._api = await self._serve_api(folder / "api.sock")
+        return self._run
+
+    async def close(self) -> None:
+        """Stop every worker: what is in flight ends within its grace."""
+        opened, self._opened = self._opened, []
+        await asyncio.gather(*(supervisor.stop(STOP) for supervisor, _ in opened))
+        for _, listener in opened:
+            listener.close()
+        if self._api is not None:
+            await self._api.close()
+            self._api = None
+        if self._run is not None:
+            await asyncio.to_thread(shutil.rmtree, self._run, True)
+            self._run = None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(BACKLOG)
+        made.setblocking(False)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _claimed(path: str, claim: Sequence[str]) -> bool:
+    bare = path.rstrip("*")
+    return any(
+        bare.startswith(each.rstrip("*")) if each.endswith("*") else path == each for each in claim
+    )
