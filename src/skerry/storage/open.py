@@ -13,14 +13,32 @@ from pathlib import Path
 import apsw
 
 from skerry.errors import StorageError
+from skerry.storage.analytics.base import AnalyticsDataset
+from skerry.storage.analytics.embedded import SCHEMA as ANALYTICS_SCHEMA
+from skerry.storage.analytics.embedded import EmbeddedDataset
 from skerry.storage.cache.base import DEFAULT_BYTES, Cache, Caches
 from skerry.storage.cache.embedded import CacheStore
+from skerry.storage.d1.base import D1Database, D1Databases
+from skerry.storage.d1.embedded import SCHEMA as D1_SCHEMA
+from skerry.storage.d1.embedded import Connections, EmbeddedD1
+from skerry.storage.d1.registry import SCHEMA as D1_REGISTRY
+from skerry.storage.d1.registry import EmbeddedDatabases
 from skerry.storage.kv.base import KvNamespace, KvNamespaces
 from skerry.storage.kv.embedded import SCHEMA as KV_SCHEMA
 from skerry.storage.kv.embedded import EmbeddedNamespace, EmbeddedNamespaces
+from skerry.storage.queues.base import Queue
+from skerry.storage.queues.embedded_registry import EmbeddedQueues
+from skerry.storage.queues.registry import QueueRegistry
+from skerry.storage.queues.schema import SCHEMA as QUEUES_SCHEMA
 from skerry.storage.r2.base import R2, R2Bucket
 from skerry.storage.r2.embedded import EmbeddedR2
+from skerry.storage.ratelimit.base import RateLimits
+from skerry.storage.ratelimit.embedded import EmbeddedRateLimits
+from skerry.storage.slots import SCHEMA as SLOTS_SCHEMA
+from skerry.storage.slots import Slots
 from skerry.storage.sqlite import Database
+from skerry.storage.vectorize.base import VectorIndexes
+from skerry.storage.vectorize.embedded_registry import EmbeddedIndexes
 
 Clock = Callable[[], float]
 """Unix time in seconds."""
@@ -58,8 +76,12 @@ class Stores:
         self._accounts = data_dir / "accounts"
         self.clock = clock
         self._databases: dict[Path, Database] = {}
+        self._d1_connections: dict[Path, Connections] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._r2: dict[str, EmbeddedR2] = {}
+        self._queues: dict[str, EmbeddedQueues] = {}
+        self._indexes: dict[str, EmbeddedIndexes] = {}
+        self._limits: dict[str, EmbeddedRateLimits] = {}
         self._cache_bytes = cache_bytes
         self._caches: dict[str, CacheStore] = {}
 
@@ -116,6 +138,40 @@ class Stores:
     def _kv(self, account: str) -> Database:
         return self.database(self.folder(account, "kv") / "kv.sqlite", KV_SCHEMA)
 
+    def d1(self, account: str, database: str, name: str = "") -> D1Database:
+        """A D1 database; it is made, under `name` where that is free, when it is first used."""
+        path = self._d1(account, database)
+        known = self._d1_databases(account)
+        connections = self._d1_connections
+
+        async def opened() -> tuple[Database, Connections]:
+            if path not in self._databases:
+                await known.ensure(database, name)
+            if path not in self._databases:
+                connections[path] = Connections()
+                self.database(path, D1_SCHEMA, setup=connections[path].setup)
+            return self._databases[path], connections[path]
+
+        return EmbeddedD1(database, opened)
+
+    def d1_databases(self, account: str) -> D1Databases:
+        """The D1 databases of an account."""
+        return self._d1_databases(account)
+
+    def _d1_databases(self, account: str) -> EmbeddedDatabases:
+        path = self.folder(account, "d1") / "databases.sqlite"
+
+        async def erase(database: str) -> None:
+            file = self._d1(account, database)
+            await self.forget(file)
+            for end in ("", "-wal", "-shm"):
+                await asyncio.to_thread(file.with_name(file.name + end).unlink, missing_ok=True)
+
+        return EmbeddedDatabases(self.database(path, D1_REGISTRY), self.clock, erase)
+
+    def _d1(self, account: str, database: str) -> Path:
+        return self.folder(account, "d1") / "files" / f"{folder_name(database)}.sqlite"
+
     def r2(self, account: str, bucket: str) -> R2Bucket:
         """An R2 bucket; it is made by its first write. Raises InvalidBucketName."""
         return self.r2_buckets(account).bucket(bucket, create=True)
@@ -138,9 +194,43 @@ class Stores:
         """One cache of a worker; "" is `caches.default`."""
         return self.caches(account, worker).open(name)
 
+    def queue(self, account: str, name: str) -> Queue:
+        """A queue; it is made by its first message. Raises QueueNameInvalid."""
+        return self.queues(account).queue(name)
+
+    def queues(self, account: str) -> QueueRegistry:
+        """The queues of an account."""
+        if account not in self._queues:
+            path = self.folder(account, "queues") / "queues.sqlite"
+            database = self.database(path, QUEUES_SCHEMA)
+            self._queues[account] = EmbeddedQueues(database, self.clock)
+        return self._queues[account]
+
+    def vectorize(self, account: str) -> VectorIndexes:
+        """The Vectorize indexes of an account; `await …open(name)` is one of them."""
+        if account not in self._indexes:
+            folder = self.folder(account, "vectorize")
+            self._indexes[account] = EmbeddedIndexes(folder, self, self.clock)
+        return self._indexes[account]
+
+    def analytics(self, account: str, dataset: str) -> AnalyticsDataset:
+        """An Analytics Engine dataset; it is made by its first point. Raises AnalyticsError."""
+        path = self.folder(account, "analytics") / "points.sqlite"
+        return EmbeddedDataset(dataset, self.database(path, ANALYTICS_SCHEMA))
+
+    def rate_limits(self, account: str) -> RateLimits:
+        """The rate limits of an account, counted by this process."""
+        return self._limits.setdefault(account, EmbeddedRateLimits())
+
+    def slots(self, account: str) -> Slots:
+        """Who fires which cron trigger of an account, and when."""
+        path = self.folder(account, "cron") / "slots.sqlite"
+        return Slots(self.database(path, SLOTS_SCHEMA))
+
     async def forget(self, path: Path) -> None:
         """Close the Database of this file, before the file is deleted."""
         known = self._databases.pop(path, None)
+        self._d1_connections.pop(path, None)
         if known is not None:
             await known.close()
 

@@ -1,0 +1,1 @@
+"""Rate limits: so many calls per key and period."""

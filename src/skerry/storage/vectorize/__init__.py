@@ -1,0 +1,1 @@
+"""Vectorize: vectors that are found by their likeness."""
