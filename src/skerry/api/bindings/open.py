@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from skerry.api.bindings.ai import AiFace
+from skerry.api.bindings.analytics import AnalyticsFace
 from skerry.api.bindings.base import BindingFace
 from skerry.api.bindings.kv import KvFace
 from skerry.api.bindings.outbound import Allowed, OutboundFace
+from skerry.api.bindings.queues import QueueFace
 from skerry.api.bindings.r2 import R2Face
+from skerry.api.bindings.ratelimit import RateLimitFace
+from skerry.api.bindings.vectorize import VectorizeFace
 from skerry.api.face import Face
 from skerry.errors import ProjectError
 from skerry.storage.open import Stores
@@ -44,6 +48,17 @@ class WorkerFaces:
                 return KvFace(stores.kv(account, binding.id))
             case kinds.R2Binding():
                 return R2Face(stores.r2(account, binding.bucket))
+            case kinds.QueueBinding():
+                return QueueFace(stores.queue(account, binding.queue), binding.delay)
+            case kinds.AnalyticsBinding():
+                return AnalyticsFace(stores.analytics(account, binding.dataset))
+            case kinds.RateLimitBinding():
+                limits = stores.rate_limits(account)
+                return RateLimitFace(
+                    limits, binding.namespace_id, binding.limit, float(binding.period)
+                )
+            case kinds.VectorizeBinding():
+                return VectorizeFace(stores.vectorize(account), binding.index_name)
             case _:
                 raise ProjectError(
                     f"the binding {binding.name} ({type(binding).__name__.removesuffix('Binding')})"
