@@ -10,17 +10,17 @@ class _Binding(msgspec.Struct, kw_only=True, frozen=True):
     """The name in `env`."""
 
 
-class AiBinding(_Binding):
+class AiBinding(_Binding, kw_only=True, frozen=True):
     """`env.NAME.run(model, inputs)`."""
 
 
-class KvBinding(_Binding):
+class KvBinding(_Binding, kw_only=True, frozen=True):
     """A KV namespace of the account, made when it is first used."""
 
     id: str
 
 
-class D1Binding(_Binding):
+class D1Binding(_Binding, kw_only=True, frozen=True):
     """A D1 database of the account, made when it is first used."""
 
     id: str
@@ -29,13 +29,13 @@ class D1Binding(_Binding):
     migrations_table: str = "d1_migrations"
 
 
-class R2Binding(_Binding):
+class R2Binding(_Binding, kw_only=True, frozen=True):
     """An R2 bucket of the account, made when it is first used."""
 
     bucket: str
 
 
-class QueueBinding(_Binding):
+class QueueBinding(_Binding, kw_only=True, frozen=True):
     """The sending end of a queue."""
 
     queue: str
@@ -43,13 +43,13 @@ class QueueBinding(_Binding):
     """Seconds by which messages are delayed unless they say otherwise."""
 
 
-class AnalyticsBinding(_Binding):
+class AnalyticsBinding(_Binding, kw_only=True, frozen=True):
     """`env.NAME.writeDataPoint(…)`."""
 
     dataset: str
 
 
-class RateLimitBinding(_Binding):
+class RateLimitBinding(_Binding, kw_only=True, frozen=True):
     """`env.NAME.limit({key})`: `limit` calls in `period` seconds."""
 
     namespace_id: str
@@ -57,20 +57,20 @@ class RateLimitBinding(_Binding):
     period: int
 
 
-class VectorizeBinding(_Binding):
+class VectorizeBinding(_Binding, kw_only=True, frozen=True):
     """A Vectorize index of the account; it must have been created."""
 
     index_name: str
 
 
-class ServiceBinding(_Binding):
+class ServiceBinding(_Binding, kw_only=True, frozen=True):
     """Another worker of this node."""
 
     service: str
     entrypoint: str | None = None
 
 
-class AssetsBinding(_Binding):
+class AssetsBinding(_Binding, kw_only=True, frozen=True):
     """The project's static files, as a fetcher."""
 
 

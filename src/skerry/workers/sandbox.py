@@ -50,10 +50,10 @@ class Sandbox(msgspec.Struct, frozen=True):
             elif os.path.exists(path):  # noqa: PTH110
                 out += ["--ro-bind", path, path]
         out += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 (its own)
-        for path in read:
-            out += ["--ro-bind", str(path), str(path)]
-        for path in write:
-            out += ["--bind", str(path), str(path)]
+        for seen in read:
+            out += ["--ro-bind", str(seen), str(seen)]
+        for seen in write:
+            out += ["--bind", str(seen), str(seen)]
         if info is not None:
             out += ["--info-fd", str(info)]
         return [*out, "--chdir", str(cwd), "--", *command]
