@@ -99,8 +99,10 @@ class Node:
         """Listen; answers the base URL. Raises OSError where the port is taken."""
         from aiohttp import web
 
+        app = self._api()
+        app.on_shutdown.append(self._drain)
         runner = web.AppRunner(
-            self._api(),
+            app,
             access_log=None,
             handler_cancellation=True,
             keepalive_timeout=95.0,
@@ -143,6 +145,8 @@ class Node:
                 sandbox=await find_sandbox(wanted=settings.sandbox),
                 doors=BindingDoors(faces, settings.max_body),
                 api=lambda path: serve_unix(self._api(), path),
+                stores=self.stores,
+                account="local",
                 logs=self.logs,
             )
         return self._workers
@@ -157,6 +161,11 @@ class Node:
             self._runner = None
         await self.inference.close()
         await self.stores.close()
+
+    async def _drain(self, app: web.Application) -> None:
+        """Once nothing new is taken, while connections are still open: streams that outlast the
+        grace end with an error event, where closing their connections would cut them off."""
+        await self.inference.close()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -6,10 +6,7 @@ import asyncio
 import json
 import os
 import signal
-import sys
-import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -206,71 +203,3 @@ async def test_a_missing_model_offline(on_models: Settings, tmp_path: Path) -> N
         status, _, answer = await ask(node, RUN + EMBED, text="x")
         assert (status, answer["errors"][0]["code"]) == (400, 5007)
         assert f"skerry models pull {EMBED}" in answer["errors"][0]["message"]
-
-
-class Command:
-    """A running `skerry serve`."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
-        self.process = process
-        self.url = url
-        self.runners = psutil.Process(process.pid).children(recursive=True)
-
-
-@asynccontextmanager
-async def command(settings: Settings, data_dir: Path) -> AsyncIterator[Command]:
-    """`skerry serve` with the encoder and the chat model loaded."""
-    words = ["serve", "--port", "0", "--json", "--offline", "--data-dir", str(data_dir)]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from skerry.cli import main; main()",
-        *words, "--preload", EMBED, "--preload", CHAT,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-        env=os.environ | {"SKERRY_MODELS": str(settings.models)},
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        text = b""
-        while not text.rstrip().endswith(b"}") or text.count(b"{") != text.count(b"}"):
-            line = await asyncio.wait_for(process.stdout.readline(), 60)
-            assert line, "the node ended"
-            text += line
-        made = Command(process, json.loads(text)["url"])
-        assert len(made.runners) == 2
-        yield made
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-async def test_the_node_ends_under_load_and_leaves_no_runner(
-    on_models: Settings, tmp_path: Path, number: signal.Signals
-) -> None:
-    import aiohttp
-
-    async with command(on_models, tmp_path) as node, aiohttp.ClientSession() as http:
-
-        async def call() -> int | None:
-            body = {"prompt": "Count.", "max_tokens": 60}
-            try:
-                async with http.post(node.url + RUN + CHAT, json=body) as got:
-                    await got.read()
-                    return got.status
-            except aiohttp.ClientError:
-                return None
-
-        calls = [asyncio.create_task(call()) for _ in range(4)]
-        await asyncio.sleep(0.5)
-        begun = time.monotonic()
-        node.process.send_signal(number)
-        status = await asyncio.wait_for(node.process.wait(), 90)
-        seen = await asyncio.gather(*calls)
-        if number == signal.SIGTERM:
-            assert status == 0
-            assert seen == [200] * 4, f"after {time.monotonic() - begun:.1f} s"
-        await eventually(lambda: not any(map(alive, node.runners)), 10)
-
-
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
