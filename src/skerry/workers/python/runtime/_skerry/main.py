@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from _skerry.app import App
+from _skerry.bindings.fetchers import Caches
 from _skerry.bindings.plan import make_env
 from _skerry.client import Client
 from _skerry.context import CURRENT
 from _skerry.control import Control
 from _skerry.handlers import Handlers, load
-from _skerry.logs import Log, Records, Stdout, trace
+from _skerry.logs import Console, Log, Records, Stdout, trace
 from _skerry.server import Server
 from _skerry.state import RUNTIME, Runtime
 from _skerry.watchdog import Watchdog
@@ -50,7 +51,16 @@ async def _serve(listen: int, control: Control, log: Log) -> int:
     _extend_path(plan)
     client = Client(plan["socket"])
     env = make_env(plan, client)
-    RUNTIME.set(Runtime(env, client, log))
+    RUNTIME.set(
+        Runtime(
+            env=env,
+            client=client,
+            log=log,
+            loop=asyncio.get_running_loop(),
+            console=Console(log),
+            caches=Caches(client),
+        )
+    )
     app: App | None = None
     server = Server(socket.socket(fileno=listen), lambda *each: _app(app).answer(*each))
     loop = asyncio.get_running_loop()

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from _skerry.bindings.fetchers import Caches
     from _skerry.bindings.plan import Env
     from _skerry.client import Client
-    from _skerry.logs import Log
+    from _skerry.logs import Console, Log
 
 
 class Runtime:
     """One worker process's own."""
 
-    def __init__(self, env: Env, client: Client, log: Log) -> None:
+    def __init__(
+        self,
+        *,
+        env: Env,
+        client: Client,
+        log: Log,
+        loop: asyncio.AbstractEventLoop,
+        console: Console,
+        caches: Caches,
+    ) -> None:
         self.env = env
         self.client = client
         self.log = log
+        self.loop = loop
+        self.console = console
+        self.caches = caches
 
 
 class _Slot:

@@ -22,6 +22,8 @@ from _skerry.messages import Request, Response
 from _skerry.outbound import fetch
 from _skerry.state import RUNTIME
 
+from . import asgi, wsgi
+
 waitUntil = wait_until
 FetchResponse = Response
 
@@ -37,6 +39,7 @@ __all__ = [
     "Response",
     "WorkerEntrypoint",
     "WorkflowEntrypoint",
+    "asgi",
     "env",
     "fetch",
     "handler",
@@ -46,6 +49,7 @@ __all__ = [
     "python_to_rpc",
     "waitUntil",
     "wait_until",
+    "wsgi",
 ]
 
 

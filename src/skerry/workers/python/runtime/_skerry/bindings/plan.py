@@ -7,6 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from _skerry.bindings.ai import Ai
+from _skerry.bindings.d1 import D1Database
+from _skerry.bindings.fetchers import Fetcher
+from _skerry.bindings.kv import KvNamespace
+from _skerry.bindings.queues import Queue
+from _skerry.bindings.r2 import R2Bucket
+from _skerry.bindings.small import AnalyticsEngine, RateLimit
+from _skerry.bindings.vectorize import VectorizeIndex
 from _skerry.client import Client
 from _skerry.values import result
 
@@ -58,7 +65,18 @@ class Env:
 
 def makers() -> dict[str, Maker]:
     """Kind of binding, as the node names it -> what makes its object."""
-    return {"AiBinding": Ai}
+    return {
+        "AiBinding": Ai,
+        "AnalyticsBinding": AnalyticsEngine,
+        "AssetsBinding": Fetcher,
+        "D1Binding": D1Database,
+        "KvBinding": KvNamespace,
+        "QueueBinding": Queue,
+        "R2Binding": R2Bucket,
+        "RateLimitBinding": RateLimit,
+        "ServiceBinding": Fetcher,
+        "VectorizeBinding": VectorizeIndex,
+    }
 
 
 def make_env(plan: Mapping[str, Any], client: Client) -> Env:
