@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
-from skerry.errors import ArtifactError, ProjectError, SkerryError, WorkerError
+from skerry.errors import SkerryError
+from skerry.workers.events import Events
+from skerry.workers.host import WorkerHost
 from skerry.workers.logs import LogEvent
 from skerry.workers.pages import EXCEEDED, raw_response
 from skerry.workers.project import Project
@@ -43,16 +45,17 @@ class Supervisor:
         limits: Limits,
         port: int,
         sink: Callable[[LogEvent], None],
-        on_version: Callable[[Version], None] | None = None,
+        events: Callable[[Callable[[], WorkerHost | None]], Events],
     ) -> None:
         """load: reads the project's configuration, blocking; raises ProjectError. port: the
-        listening socket's. on_version: called with each good version once it answers."""
+        listening socket's. events: makes what delivers cron events and messages to the worker
+        that it is given the way to."""
         self._load = load
         self._maker = maker
         self._limits = limits
         self._port = port
         self._sink = sink
-        self._on_version = on_version or (lambda _: None)
+        self._events = events(lambda: self._current.host if self._current is not None else None)
         self._current: Version | None = None
         self._serving = False
         """Whether `_current` is the worker itself, not the notice that it cannot be built."""
@@ -89,14 +92,17 @@ class Supervisor:
                 project = await asyncio.to_thread(self._load)
                 self._name = project.name
                 version = await self._maker.make(project, self._end_of(project))
-            except (ProjectError, WorkerError, ArtifactError) as error:
+            except SkerryError as error:
                 await self._failed(project, error)
                 return False
             again = self._current is not None
             self._put(version, serving=True)
             if again:
                 self._say("info", f"reloaded in {(time.monotonic() - begun) * 1e3:.0f} ms")
-            self._on_version(version)
+            try:
+                await self._events.follow(project)
+            except SkerryError as error:
+                self._say("error", f"its triggers and consumers do not run: {error}")
             return True
 
     async def _failed(self, project: Project | None, error: SkerryError) -> None:
@@ -109,7 +115,7 @@ class Supervisor:
         )
         try:
             notice = await self._maker.notice(shown, error, self._end_of(shown))
-        except (WorkerError, ArtifactError) as fault:
+        except SkerryError as fault:
             self._say("error", f"nor can the error be shown: {fault}")
             return
         self._put(notice, serving=False)
@@ -178,7 +184,7 @@ class Supervisor:
                 return
             try:
                 await self._maker.start(version)
-            except (WorkerError, ArtifactError) as error:
+            except SkerryError as error:
                 self._say("error", str(error))
                 self._own(self._again(version, -1))
                 return
@@ -201,6 +207,7 @@ class Supervisor:
         self._closing = True
         if self._watch is not None:
             self._watch.cancel()
+        await self._events.close(grace)
         async with self._lock:
             version, self._current = self._current, None
         for task in self._tasks:

@@ -151,6 +151,8 @@ class Maker:
             on_line=lambda line, error: self._sink(reader.read(line, error=error)),
             on_end=version.on_end,
         )
+        if version.host is not None:
+            await version.host.stop(0.0)
         try:
             await host.start()
         except BaseException:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skerry.settings import Settings
+from skerry.workers.events import Events, EventStores
 from skerry.workers.logs import LogHub
 from skerry.workers.project import Project
 from skerry.workers.sandbox import Sandbox
@@ -42,13 +43,17 @@ class Workers:
         sandbox: Sandbox,
         doors: Doors,
         api: Callable[[Path], Awaitable[Door]],
+        stores: EventStores,
+        account: str,
         logs: LogHub,
     ) -> None:
-        """api: serves the node's own API on a unix socket."""
+        """api: serves the node's own API on a unix socket. account: whose workers they are."""
         self._settings = settings
         self._toolchain = toolchain
         self._doors = doors
         self._serve_api = api
+        self._stores = stores
+        self._account = account
         self._api: Door | None = None
         self._run: Path | None = None
         self._opened: list[tuple[Supervisor, socket.socket]] = []
@@ -92,6 +97,7 @@ class Workers:
             limits=Limits(cpu=settings.worker_cpu, memory=settings.worker_memory),
             port=port,
             sink=self.logs,
+            events=lambda host: Events(self._account, self._stores, host),
         )
         self._opened.append((supervisor, listener))
         return supervisor, port

@@ -5,6 +5,8 @@ from __future__ import annotations
 from skerry.api.bindings.ai import AiFace
 from skerry.api.bindings.analytics import AnalyticsFace
 from skerry.api.bindings.base import BindingFace
+from skerry.api.bindings.cache import CacheFace
+from skerry.api.bindings.d1 import D1Face
 from skerry.api.bindings.kv import KvFace
 from skerry.api.bindings.outbound import Allowed, OutboundFace
 from skerry.api.bindings.queues import QueueFace
@@ -16,7 +18,7 @@ from skerry.errors import ProjectError
 from skerry.storage.open import Stores
 from skerry.workers import bindings as kinds
 from skerry.workers.project import Project
-from skerry.workers.workerd.config import OUTBOUND
+from skerry.workers.workerd.config import CACHE, OUTBOUND
 
 
 class WorkerFaces:
@@ -33,7 +35,8 @@ class WorkerFaces:
     def __call__(self, project: Project) -> dict[str, BindingFace]:
         """Binding name -> its face. Raises ProjectError for a kind that is not served."""
         found = {each.name: self._one(each) for each in project.bindings}
-        return found | {OUTBOUND: self._outbound}
+        caches = self._stores.caches(self._account, project.name)
+        return found | {OUTBOUND: self._outbound, CACHE: CacheFace(caches)}
 
     async def close(self) -> None:
         """Close the connections to the outside that are kept."""
@@ -46,6 +49,8 @@ class WorkerFaces:
                 return AiFace(self._face, account)
             case kinds.KvBinding():
                 return KvFace(stores.kv(account, binding.id))
+            case kinds.D1Binding():
+                return D1Face(stores.d1(account, binding.id, binding.database_name))
             case kinds.R2Binding():
                 return R2Face(stores.r2(account, binding.bucket))
             case kinds.QueueBinding():
@@ -53,9 +58,11 @@ class WorkerFaces:
             case kinds.AnalyticsBinding():
                 return AnalyticsFace(stores.analytics(account, binding.dataset))
             case kinds.RateLimitBinding():
-                limits = stores.rate_limits(account)
                 return RateLimitFace(
-                    limits, binding.namespace_id, binding.limit, float(binding.period)
+                    stores.rate_limits(account),
+                    binding.namespace_id,
+                    binding.limit,
+                    binding.period,
                 )
             case kinds.VectorizeBinding():
                 return VectorizeFace(stores.vectorize(account), binding.index_name)

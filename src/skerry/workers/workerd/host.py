@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import signal
 import socket
 from collections import deque
@@ -13,7 +14,7 @@ from typing import Any
 import msgspec
 
 from skerry.errors import WorkerError
-from skerry.storage.queues.base import QueueBatch, QueueResult
+from skerry.storage.queues.base import MessageRetry, QueueBatch, QueueResult
 from skerry.workers.host import ScheduledResult, WorkerHost
 from skerry.workers.process import WorkerProcess
 from skerry.workers.sandbox import Sandbox
@@ -30,6 +31,36 @@ WORDS = 20
 class _Listening(msgspec.Struct):
     event: str
     socket: str = ""
+
+
+class _Batch(msgspec.Struct):
+    retry: bool = False
+    delay: int | None = msgspec.field(name="delaySeconds", default=None)
+
+
+class _Message(msgspec.Struct):
+    id: str = msgspec.field(name="msgId")
+    delay: int | None = msgspec.field(name="delaySeconds", default=None)
+
+
+class _Delivered(msgspec.Struct, rename="camel"):
+    """What workerd tells of a queue event."""
+
+    outcome: str = "ok"
+    ack_all: bool = False
+    retry_batch: _Batch = msgspec.field(default_factory=_Batch)
+    explicit_acks: list[str] = []
+    retry_messages: list[_Message] = []
+
+    def result(self) -> QueueResult:
+        return QueueResult(
+            outcome=self.outcome,
+            ack_all=self.ack_all,
+            retry_all=self.retry_batch.retry,
+            retry_delay=self.retry_batch.delay,
+            acks=self.explicit_acks,
+            retries=[MessageRetry(id=each.id, delay=each.delay) for each in self.retry_messages],
+        )
 
 
 class WorkerdHost(WorkerHost):
@@ -167,7 +198,21 @@ class WorkerdHost(WorkerHost):
         )
 
     async def queue(self, batch: QueueBatch) -> QueueResult:
-        raise NotImplementedError(batch)
+        messages = [
+            {
+                "id": each.id,
+                "timestamp": each.timestamp_ms,
+                "attempts": each.attempts,
+                "format": each.content_type,
+                "body": base64.b64encode(each.body).decode(),
+            }
+            for each in batch.messages
+        ]
+        answer = await self._ask("POST", "/queue", {"queue": batch.queue, "messages": messages})
+        try:
+            return msgspec.convert(answer, _Delivered).result()
+        except msgspec.ValidationError as error:
+            raise WorkerError(f"{self._name}: no answer to a batch: {error}") from error
 
     async def _ask(self, method: str, path: str, body: Any) -> Any:
         import aiohttp

@@ -86,10 +86,15 @@ def waits(sock: socket.socket) -> bool:
     if _unread(sock):
         return True
     info = sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 256)
-    # struct tcp_info: 8 bytes of flags, then u32 fields; 9: ms since data was last sent,
-    # 11: since it was last received.
+    if len(info) < 160:
+        return False
+    # struct tcp_info: 8 bytes of flags, then u32 fields. 9: ms since data was last sent, 11:
+    # since it was last received. At 152 the segments of data that came in, at 156 that went out.
     words = struct.unpack_from("=24I", info, 8)
     last_sent, last_received = words[9], words[11]
+    came, went = struct.unpack_from("=2I", info, 152)
+    if not went or last_received == last_sent:
+        return bool(came > went)
     return bool(last_received < last_sent)
 
 

@@ -109,7 +109,7 @@ async function answer(request, call) {
 }
 
 function page(request, error) {
-  const said = verbose ? String(error?.stack ?? error) : "";
+  const said = verbose ? String(error) : "";
   const html = (request.headers.get("accept") ?? "").includes("text/html");
   const escape = (text) =>
     text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`);
