@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import os
 import socket
 import sys
@@ -22,14 +21,19 @@ from skerry.workers.host import ScheduledResult, WorkerHost
 from skerry.workers.logs import LogEvent, LogSink
 from skerry.workers.process import WorkerProcess
 from skerry.workers.project import Project
-from skerry.workers.python.life import watch_life
-from skerry.workers.python.limits import Limits
 from skerry.workers.python.line import ControlLine, read_logs
 from skerry.workers.sandbox import Sandbox
+from skerry.workers.watchdog import Limits
 from skerry.workers.workerd.config import Faces, Options, pattern
 
 RUNTIME = Path(__file__).with_name("runtime")
 BOOT = RUNTIME / "boot.py"
+START = 30.0
+"""Seconds until it must listen: imports of large packages are in it."""
+EVENT = 15 * 60.0
+"""Seconds that a cron event or a batch of messages may take, as on Cloudflare."""
+FIRST = 0.95
+"""Part of its bounds at which a worker ends itself: only it can say where it was."""
 WORDS = 20
 """Lines of stderr that are kept for a failure's message."""
 
@@ -54,7 +58,7 @@ class PythonHost(WorkerHost):
         sandbox: Sandbox,
         on_log: LogSink,
         on_end: Callable[[int], None],
-        limits: Limits | None = None,
+        limits: Limits,
     ) -> None:
         """faces: the node's sockets that it may reach. packages: folders of what it may import
         beside its own code. on_end: its exit status, once it has started."""
@@ -66,14 +70,12 @@ class PythonHost(WorkerHost):
         self._sandbox = sandbox
         self._on_log = on_log
         self._on_end = on_end
-        limits = limits or Limits()
         cpu = limits.cpu if project.cpu_ms is None else project.cpu_ms / 1000
         self._limits = msgspec.structs.replace(limits, cpu=cpu)
         self._words: deque[str] = deque(maxlen=WORDS)
         self._process: WorkerProcess | None = None
         self._line: ControlLine | None = None
         self._logs: asyncio.ReadTransport | None = None
-        self._life: asyncio.Task[None] | None = None
         self._started = False
         self.handlers: list[str] = []
         """What the module offers, once it has started: fetch, scheduled, queue."""
@@ -119,16 +121,13 @@ class PythonHost(WorkerHost):
             await self._close()
             raise
         self._started = True
-        self._life = asyncio.create_task(
-            watch_life(self._process, self._line, self._limits, self._told)
-        )
 
     async def _listens(self, line: ControlLine) -> None:
         try:
-            async with asyncio.timeout(self._limits.start):
+            async with asyncio.timeout(START):
                 first = await line.ready
         except TimeoutError as error:
-            seconds = f"{self._limits.start:g} s"
+            seconds = f"{START:g} s"
             words = f"{self._project.name}: its module was not loaded within {seconds}"
             raise WorkerError(words) from error
         if "ready" in first:
@@ -161,8 +160,8 @@ class PythonHost(WorkerHost):
                 {"kind": type(each).__name__, **msgspec.to_builtins(each)}
                 for each in project.bindings
             ],
-            "cpu": limits.cpu, "wall": limits.wall, "memory": limits.memory,
-            "event": limits.event,
+            "cpu": limits.cpu * FIRST, "memory": int(limits.memory * FIRST),
+            "wall": options.timeout or EVENT, "event": EVENT,
             "cf": options.cf, "timeout": options.timeout, "verbose": options.verbose,
             "reserved": pattern(options.reserved, test_scheduled=options.test_scheduled),
             "test_scheduled": options.test_scheduled,
@@ -195,8 +194,6 @@ class PythonHost(WorkerHost):
         process = self._process
         if process is None:
             return
-        if self._life is not None:
-            self._life.cancel()
         if process.status is None:
             if self._line is not None:
                 self._line.send(stop=grace)
@@ -206,9 +203,6 @@ class PythonHost(WorkerHost):
         await self._close()
 
     async def _close(self) -> None:
-        if self._life is not None:
-            self._life.cancel()
-            await asyncio.gather(self._life, return_exceptions=True)
         if self._line is not None:
             await self._line.close()
         if self._logs is not None:
@@ -216,19 +210,17 @@ class PythonHost(WorkerHost):
 
     async def ping(self) -> None:
         """Does its event loop turn? Raises WorkerError."""
-        await self._ask(self._limits.wall, ping=True)
+        await self._ask(EVENT, ping=True)
 
     async def scheduled(self, cron: str, time: float) -> ScheduledResult:
-        made = await self._ask(self._limits.event + 5, scheduled={"cron": cron, "time": time})
+        made = await self._ask(EVENT + 5, scheduled={"cron": cron, "time": time})
         return msgspec.convert(made, ScheduledResult)
 
     async def queue(self, batch: QueueBatch) -> QueueResult:
         sent = msgspec.to_builtins(batch)
         for message, given in zip(sent["messages"], batch.messages, strict=True):
             message["body"] = base64.b64encode(given.body).decode()
-        made = await self._ask(self._limits.event + 5, queue=sent)
-        with contextlib.suppress(KeyError):
-            made["retries"] = [each for each in made["retries"] if each]
+        made = await self._ask(EVENT + 5, queue=sent)
         return msgspec.convert(made, QueueResult)
 
     async def _ask(self, timeout: float, **message: Any) -> dict[str, Any]:

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine
+from html import escape
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from _skerry.bindings.plan import Env
+from _skerry.client import Client
 from _skerry.context import CURRENT, Context
 from _skerry.events import MessageBatch, ScheduledController
 from _skerry.handlers import Handlers
-from _skerry.logs import Log
+from _skerry.logs import Log, trace
 from _skerry.messages import Request, Response
 from _skerry.server import Connection, Incoming, flatten
+from _skerry.special import Special
 from _skerry.streams import ReadableStream, as_bytes
 from _skerry.wire import Pairs
 
 T = TypeVar("T")
+BUSY = 0.05
+"""The part of its time that a handler computes which is not hung."""
+HUNG = (
+    "The Workers runtime canceled this request because it detected that your Worker's code had"
+    " hung and would never generate a response."
+)
+PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>Worker threw exception</title>'
+    '<body style="font-family:system-ui;max-width:46rem;margin:3rem auto;padding:0 1rem">'
+    "<h1>Error 1101</h1><h2>Worker threw exception</h2><pre>{}</pre>"
+)
 INTERNAL = "x-skerry-"
 """Headers of the node's own begin so; a handler does not see them."""
 
@@ -25,12 +40,18 @@ INTERNAL = "x-skerry-"
 class App:
     """Answers with the worker's handlers. plan: as the node sent it."""
 
-    def __init__(self, handlers: Handlers, env: Env, log: Log, plan: dict[str, Any]) -> None:
+    def __init__(
+        self, handlers: Handlers, env: Env, log: Log, client: Client, plan: dict[str, Any]
+    ) -> None:
         self._handlers = handlers
+        self._client = client
         self._env = env
         self._log = log
         self._cf = plan["cf"] or {}
-        self._wall = float(plan["timeout"])
+        self._timeout = float(plan["timeout"])
+        self._event = float(plan["event"])
+        self._verbose = bool(plan["verbose"])
+        self._special = Special(self, plan)
         self._contexts: set[Context] = set()
         self._count = 0
 
@@ -41,38 +62,46 @@ class App:
         except (TypeError, ValueError) as error:
             await self._plain(connection, 400, f"this request cannot be read: {error}")
             return
+        if self._special.takes(request.url):
+            await self._special.answer(connection, request)
+            return
         context = self._begin(ray)
         try:
-            response = await self._within(self._fetch(request, context))
+            response = await self._within(self._fetch(request, context), self._timeout)
             if response is None:
-                await self._refuse(connection, 1101)
+                await self._refuse(connection, request, HUNG)
             elif response.web_socket is not None:
                 await response.web_socket.serve(connection, incoming, response)
             else:
-                await self._send(connection, response)
+                await self.send(connection, response)
         except Exception as error:  # the boundary: a client sees a status, the log the traceback
             if not (isinstance(error, ConnectionError) and connection.transport.is_closing()):
                 self._log.exception(error)
-                await self._refuse(connection, 1101)
+                await self._refuse(connection, request, trace(error))
         finally:
             self._end(context)
 
-    async def _within(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """What the handler returned; None where it was cut off at the limit of its time.
+    async def _within(self, work: Coroutine[Any, Any, T], limit: float) -> T | None:
+        """What the handler returned; None where it was cut off: it took `limit` seconds, waited
+        for nothing of the node and computed nothing.
 
         In a task of its own, so that one that swallows its cancellation is answered for, too.
         """
         task = asyncio.ensure_future(_no_exit(work))
         try:
-            done, _ = await asyncio.wait((task,), timeout=self._wall)
+            while True:
+                computed = time.process_time()
+                done, _ = await asyncio.wait((task,), timeout=limit or None)
+                if done:
+                    return await task
+                computed = time.process_time() - computed
+                if not self._client.active and computed < BUSY * limit:
+                    break
         except asyncio.CancelledError:
             task.cancel()
             raise
-        if done:
-            return await task
         task.cancel()
-        words = f"The worker gave no answer within {self._wall:g} s, and was cut off."
-        self._log.write("error", words, kind="exceededWallTime")
+        self._log.write("error", HUNG, kind="exception")
         return None
 
     async def event(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +116,7 @@ class App:
             event = MessageBatch(message["queue"])
         outcome = "ok"
         try:
-            if not await self._within(self._deliver(kind, event, context)):
+            if not await self._within(self._deliver(kind, event, context), self._event):
                 outcome = "exceededWallTime"
         except Exception as error:  # the boundary: the node sees an outcome, the log the traceback
             self._log.exception(error)
@@ -146,7 +175,7 @@ class App:
             " return Response(text) or Response.json(data)"
         )
 
-    async def _send(self, connection: Connection, response: Response) -> None:
+    async def send(self, connection: Connection, response: Response) -> None:
         reason = flatten(response.status_text) or _reason(response.status)
         body = response.take()
         headers = response.headers.raw()
@@ -155,15 +184,21 @@ class App:
         else:
             await connection.send(response.status, reason, headers, body or b"")
 
-    async def _refuse(self, connection: Connection, code: int) -> None:
+    async def _refuse(self, connection: Connection, request: Request, said: str) -> None:
         """Cloudflare's answer for a worker that threw; a stream that has begun is cut instead."""
         if connection.started:
             connection.transport.abort()
             return
-        await self._plain(connection, 500, f"error code: {code}")
+        said = said if self._verbose else ""
+        if "text/html" in (request.headers["accept"] or ""):
+            await self._plain(connection, 500, PAGE.format(escape(said)), "html")
+        else:
+            await self._plain(connection, 500, f"error code: 1101\n{said}".rstrip())
 
-    async def _plain(self, connection: Connection, status: int, text: str) -> None:
-        headers = [("content-type", "text/plain; charset=UTF-8")]
+    async def _plain(
+        self, connection: Connection, status: int, text: str, kind: str = "plain"
+    ) -> None:
+        headers = [("content-type", f"text/{kind}; charset=utf-8")]
         await connection.send(status, _reason(status), headers, text.encode())
 
 

@@ -54,6 +54,8 @@ class Client:
     def __init__(self, path: str) -> None:
         self._path = path
         self._idle: list[tuple[float, Stream]] = []
+        self.active = 0
+        """Requests whose answers have not been read to their end."""
 
     async def request(
         self, binding: str, method: str, target: str, headers: Pairs | None = None,
@@ -68,6 +70,7 @@ class Client:
             head.append(("content-length", str(len(body or b""))))
         first = format_head(f"{method} {target} HTTP/1.1", head)
         reader, writer = stream = await self._connect()
+        self.active += 1
         try:
             if isinstance(body, ReadableStream):
                 answer = await _exchange(stream, _send(writer, first, body, head))
@@ -77,10 +80,10 @@ class Client:
                 answer = await _head(reader)
             return self._reply(stream, method, *answer)
         except WireError as error:
-            writer.close()
+            self._release(stream, keep=False)
             raise ConnectionError(f"the node answered {binding} with no HTTP: {error}") from error
         except BaseException:
-            writer.close()
+            self._release(stream, keep=False)
             raise
 
     def _reply(self, stream: Stream, method: str, first: str, headers: Pairs) -> Reply:
@@ -121,6 +124,7 @@ class Client:
         return await asyncio.open_unix_connection(self._path, limit=2 * HEAD_LIMIT)
 
     def _release(self, stream: Stream, keep: bool) -> None:
+        self.active -= 1
         if keep and len(self._idle) < POOL:
             self._idle.append((asyncio.get_running_loop().time(), stream))
         else:

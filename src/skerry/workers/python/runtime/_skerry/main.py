@@ -64,17 +64,19 @@ async def _serve(listen: int, control: Control, log: Log) -> int:
     app: App | None = None
     server = Server(socket.socket(fileno=listen), lambda *each: _app(app).answer(*each))
     loop = asyncio.get_running_loop()
-    Watchdog(
+    watchdog = Watchdog(
         log, server.connections, loop.call_soon_threadsafe,
         cpu=plan["cpu"], wall=plan["wall"], memory=plan["memory"],
-    ).start()  # fmt: skip
+    )  # fmt: skip
     try:
         handlers = Handlers(load(Path(plan["main"])))
     except BaseException as error:  # SystemExit too: told, not obeyed
         control.send(failed=trace(error))
         await control.flush()
         return 1
-    app = App(handlers, env, log, plan)
+    watchdog.loaded()
+    watchdog.start()
+    app = App(handlers, env, log, client, plan)
     await server.start()
     control.send(ready=handlers.names)
     grace = await _obey(control, app)

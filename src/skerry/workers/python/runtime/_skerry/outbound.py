@@ -61,6 +61,11 @@ def _next(request: Request, url: str, status: int) -> Request:
     return Request(url, method=method, headers=headers)
 
 
+async def pass_on(client: Client, request: Request) -> Response:
+    """Send a request to the node's own API as it came; redirects are not followed."""
+    return await _once(client, "", request)
+
+
 async def _once(client: Client, binding: str, request: Request) -> Response:
     parts = urlsplit(request.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
