@@ -23,6 +23,7 @@ from skerry.storage.vectorize.base import (
     VectorIndex,
     VectorIndexes,
 )
+from skerry.storage.vectorize.check import vectors_of
 
 MAX_BODY = 100 << 20
 """Bytes of the vectors of one call."""
@@ -65,8 +66,6 @@ class VectorizeFace(BindingFace):
             return _json(body, error.status)
 
     async def _answer(self, request: web.Request) -> Any:
-        from skerry.storage.vectorize.check import vectors_of
-
         index = await self._indexes.open(self._name)
         what = (request.method, request.path)
         if what == ("GET", "/info"):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from aiohttp import web
 
 from skerry.api.storage.kv import KvRest
+from skerry.api.storage.queues import QueuesRest
+from skerry.api.storage.r2 import R2Rest
+from skerry.api.storage.vectorize import VectorizeRest
 from skerry.storage.open import Stores
 
 
@@ -12,4 +15,7 @@ def storage_routes(stores: Stores) -> list[web.RouteDef]:
     """Every route of every store."""
     return [
         *KvRest(stores).routes(),
+        *R2Rest(stores).routes(),
+        *QueuesRest(stores).routes(),
+        *VectorizeRest(stores).routes(),
     ]

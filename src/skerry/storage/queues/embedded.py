@@ -158,10 +158,13 @@ class EmbeddedQueue(Queue):
         return await self._database.write(work)
 
     async def purge(self) -> int:
+        now = self._now()
+
         def work(connection: apsw.Connection) -> int:
             queue = rows.find(connection, self.name)
             if queue is None:
                 return 0
+            connection.execute("UPDATE queues SET purged_ms = ? WHERE key = ?", (now, queue.key))
             connection.execute("DELETE FROM messages WHERE queue = ?", (queue.key,))
             return connection.changes()
 

@@ -36,12 +36,12 @@ from skerry.storage.sqlite import Database
 T = TypeVar("T")
 
 _ALL = (
-    "SELECT key, id, name, created_ms, modified_ms, delay, paused, retention FROM queues"
-    " ORDER BY name"
+    "SELECT key, id, name, created_ms, modified_ms, delay, paused, retention, purged_ms"
+    " FROM queues ORDER BY name"
 )
 _ONE = (
-    "SELECT key, id, name, created_ms, modified_ms, delay, paused, retention FROM queues"
-    " WHERE id = ?1 OR name = ?1 ORDER BY id = ?1 DESC"
+    "SELECT key, id, name, created_ms, modified_ms, delay, paused, retention, purged_ms"
+    " FROM queues WHERE id = ?1 OR name = ?1 ORDER BY id = ?1 DESC"
 )
 
 
@@ -218,7 +218,7 @@ def _info(connection: apsw.Connection, ident: str) -> tuple[int, QueueInfo]:
 
 
 def _made(connection: apsw.Connection, row: tuple[apsw.SQLiteValue, ...]) -> tuple[int, QueueInfo]:
-    key, ident, name, created, modified, delay, paused, retention = row
+    key, ident, name, created, modified, delay, paused, retention, purged = row
     consumers = [
         ConsumerInfo(
             id=str(consumer),
@@ -237,6 +237,7 @@ def _made(connection: apsw.Connection, row: tuple[apsw.SQLiteValue, ...]) -> tup
             "name": name,
             "created_ms": created,
             "modified_ms": modified,
+            "purged_ms": purged,
             "settings": {
                 "delivery_delay": delay,
                 "delivery_paused": bool(paused),

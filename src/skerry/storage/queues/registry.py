@@ -53,6 +53,8 @@ class QueueInfo(msgspec.Struct, kw_only=True, frozen=True):
     modified_ms: int
     settings: QueueSettings = QueueSettings()
     consumers: list[ConsumerInfo] = []
+    purged_ms: int = 0
+    """When its messages were last deleted all at once; 0: never."""
 
 
 class QueueRegistry(ABC):

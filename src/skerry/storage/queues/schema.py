@@ -13,6 +13,7 @@ SCHEMA = (
         delay INTEGER NOT NULL,
         paused INTEGER NOT NULL,
         retention INTEGER NOT NULL,
+        purged_ms INTEGER NOT NULL DEFAULT 0,
         backlog_count INTEGER NOT NULL DEFAULT 0,
         backlog_bytes INTEGER NOT NULL DEFAULT 0
     ) STRICT;
