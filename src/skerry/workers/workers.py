@@ -6,14 +6,16 @@ import asyncio
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from skerry.settings import Settings
 from skerry.workers.events import Events, EventStores
-from skerry.workers.logs import LogHub
+from skerry.workers.logs import LogEvent, LogHub
 from skerry.workers.project import Project
+from skerry.workers.python.environment import Environments
 from skerry.workers.sandbox import Sandbox
 from skerry.workers.supervisor import Supervisor
 from skerry.workers.toolchain import Toolchain
@@ -49,7 +51,15 @@ class Workers:
     ) -> None:
         """api: serves the node's own API on a unix socket. account: whose workers they are."""
         self._settings = settings
+        self._limits = Limits(cpu=settings.worker_cpu, memory=settings.worker_memory)
         self._toolchain = toolchain
+        self._environments = Environments(
+            settings.data_dir / "python-envs",
+            offline=settings.offline,
+            tell=lambda text: logs(
+                LogEvent(timestamp=time.time(), worker="", message=[text], kind="host")
+            ),
+        )
         self._doors = doors
         self._serve_api = api
         self._stores = stores
@@ -89,12 +99,20 @@ class Workers:
                 timeout=settings.worker_timeout,
                 test_scheduled=test_scheduled,
             ),
+            limits=self._limits,
             inject=inject,
         )
         supervisor = Supervisor(
             load=load,
-            maker=Maker(plan, self._toolchain, self.sandbox, self._doors, self.logs),
-            limits=Limits(cpu=settings.worker_cpu, memory=settings.worker_memory),
+            maker=Maker(
+                plan,
+                toolchain=self._toolchain,
+                environments=self._environments,
+                sandbox=self.sandbox,
+                doors=self._doors,
+                sink=self.logs,
+            ),
+            limits=self._limits,
             port=port,
             sink=self.logs,
             events=lambda host: Events(self._account, self._stores, host),

@@ -308,7 +308,9 @@ class Server:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(
+        unix = self._sock.family == socket.AF_UNIX
+        create = loop.create_unix_server if unix else loop.create_server
+        self._server = await create(
             lambda: Connection(self),
             sock=self._sock, backlog=BACKLOG,
         )  # fmt: skip
