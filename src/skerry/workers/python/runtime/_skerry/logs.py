@@ -83,6 +83,8 @@ def trace(error: BaseException) -> str:
         own = [at for at, frame in enumerate(frames) if not _internal(frame.filename)]
         if own:
             seen.stack = traceback.StackSummary.from_list(frames[own[0] :])
+        else:
+            seen.stack = None  # type: ignore[assignment]  # then the message stands alone
         seen = seen.__cause__ or seen.__context__
     return "".join(shown.format()).rstrip("\n")
 
