@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ from skerry.api.face import flag
 from skerry.errors import Aborted, InvalidInput, MissingBody, RequestTooLarge
 from skerry.tasks.base import Task
 from skerry.tasks.binary import LONG
+from skerry.tasks.first_bytes import TEXT, first_bytes_of_json
 from skerry.types import Inputs
 
 T = TypeVar("T")
@@ -23,6 +25,8 @@ FORM = "application/x-www-form-urlencoded"
 OPTIONS = frozenset({"queueRequest", "rejectIfBusy", "tags"})
 """Query parameters of the API itself; the others are input fields of a raw body."""
 
+_FIELD = re.compile(rb'\s*\{\s*"(?P<name>[a-z_]{1,40})"\s*:')
+"""The beginning of an object, up to its first value."""
 _NUMBERS = {"integer": int, "number": float}
 
 
@@ -99,6 +103,11 @@ def parse_inputs(data: bytes | msgspec.Raw, task: Task) -> Inputs:
     size = memoryview(data).nbytes
     if field is None or size <= LONG:
         return parse_object(data)
+    begun = _FIELD.match(data)
+    if begun and begun["name"] == field.encode():
+        head = first_bytes_of_json(bytes(memoryview(data)[begun.end() : begun.end() + TEXT]))
+        if head:
+            task.sniff(head)
     try:
         parts = _fields.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

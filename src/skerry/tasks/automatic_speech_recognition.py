@@ -20,7 +20,7 @@ from skerry.tasks.base import (
     Transcribed,
 )
 from skerry.tasks.binary import binary_schema, decode_field
-from skerry.tasks.sounds import MAX_SECONDS, check_sound, read_sound
+from skerry.tasks.sounds import MAX_SECONDS, check_format, check_sound, read_sound
 from skerry.types import Inputs, Usage
 
 
@@ -128,7 +128,10 @@ class AutomaticSpeechRecognition(Task):
         }
 
     def decode(self, inputs: Inputs) -> Inputs:
-        return decode_field(inputs, "audio")
+        return decode_field(inputs, "audio", self.sniff)
+
+    def sniff(self, head: bytes) -> None:
+        check_format(head)
 
     def check(self, inputs: Inputs, options: Mapping[str, Any]) -> None:
         check_sound(inputs["audio"], float(options.get("max_seconds", MAX_SECONDS)))

@@ -192,6 +192,10 @@ class Task(ABC):
         """
         return inputs
 
+    def sniff(self, head: bytes) -> None:
+        """Raises InvalidData where a binary field that begins with `head` is no file of this
+        task; so large ones are refused before they are decoded. The default takes all."""
+
     def outline(self, inputs: Inputs) -> Inputs:
         """The inputs as the schema should see them (bytes stood for by a short string)."""
         field = self.binary_field

@@ -8,13 +8,14 @@ from __future__ import annotations
 import binascii
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from skerry.errors import InvalidData
+from skerry.tasks.first_bytes import first_bytes
 from skerry.types import Inputs
 
 LONG = 64 << 10
@@ -38,15 +39,20 @@ def is_long(value: Any) -> bool:
     return isinstance(value, str | list | dict) and len(value) > LONG
 
 
-def decode_field(inputs: Inputs, field: str) -> Inputs:
+def decode_field(
+    inputs: Inputs, field: str, sniff: Callable[[bytes], None] | None = None
+) -> Inputs:
     """The inputs with `field` as bytes, where it is something that can be bytes at all.
 
     It may be there as its JSON text (msgspec.Raw). Other types stay, for the schema to refuse.
-    Raises InvalidData.
+    sniff: raises InvalidData for the first bytes of what is no such file, before the rest of a
+    long one is decoded. Raises InvalidData.
     """
     if field not in inputs:
         return inputs
     value = inputs[field]
+    if sniff is not None and is_long(value) and (head := first_bytes(value)):
+        sniff(head)
     if isinstance(value, msgspec.Raw):
         value = _from_json(bytes(value), field)
     decoded = _decode(value, field)
@@ -81,10 +87,10 @@ def _from_json(text: bytes, field: str) -> Any:
     ):
         return _from_base64(memoryview(text)[1:-1], field) if len(text) > 2 else b""
     if text[:1] == b"[" and len(text) > LONG:
-        try:
-            return b"".join(bytes(_numbers.decode(part)) for part in _parts(text, b"[]"))
-        except (msgspec.DecodeError, ValueError):
-            return _from_json_floats(text, field)
+        last = text.rfind(b",", 0, max(0, len(text) - STEP))
+        if last > 0:
+            _json_numbers(b"[" + text[last + 1 :], field)  # the end first: there cut files show
+        return b"".join(_json_numbers(part, field) for part in _parts(text, b"[]"))
     if text[:1] == b"{" and text[1:].lstrip(_SPACE)[1:2].isdigit():
         return _from_json_object(text, field)
     return msgspec.json.decode(text)
@@ -100,11 +106,13 @@ def _parts(text: bytes, brackets: bytes) -> Iterator[bytes]:
         at = cut + 1
 
 
-def _from_json_floats(text: bytes, field: str) -> bytes:
+def _json_numbers(part: bytes, field: str) -> bytes:
     try:
-        return b"".join(
-            _from_floats(_floats.decode(part), field, None) for part in _parts(text, b"[]")
-        )
+        return bytes(_numbers.decode(part))
+    except (msgspec.DecodeError, ValueError):
+        pass  # whole numbers may be written with a point
+    try:
+        return _from_floats(_floats.decode(part), field, None)
     except msgspec.DecodeError as error:
         raise _not_bytes(field) from error
 
@@ -205,6 +213,8 @@ def _from_text(text: str, field: str) -> bytes:
 def _from_base64(raw: bytes | memoryview, field: str) -> bytes:
     try:
         try:
+            if len(raw) > STEP:
+                _strict(raw[len(raw) // 4 * 4 - LONG :])  # the end first: there cut files show
             return _strict(raw)
         except binascii.Error:  # perhaps it is in lines, or in the alphabet for URLs
             raw = bytes(raw)

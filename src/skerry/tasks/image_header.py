@@ -12,6 +12,23 @@ MAX_SEGMENTS = 4096
 """Of a JPEG, before its size; a photo has some tens."""
 
 
+_BEGINNINGS = (
+    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM",
+    b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+",
+)  # fmt: skip
+"""Of PNG, JPEG, GIF, BMP and TIFF."""
+
+
+def check_format(data: bytes, field: str = "image") -> None:
+    """Raises InvalidData for what begins like none of the formats that are read."""
+    webp = data.startswith(b"RIFF") and data[8:12] == b"WEBP"
+    avif = data[4:8] == b"ftyp"
+    if not (data.startswith(_BEGINNINGS) or webp or avif):
+        raise InvalidData(
+            f"{field} is no image that can be read. Send PNG, JPEG, GIF, WebP, BMP, TIFF or AVIF"
+        )
+
+
 def check_size(data: bytes, field: str = "image") -> None:
     """Raises RequestTooLarge for too many pixels, InvalidData for none or an unreadable header.
 

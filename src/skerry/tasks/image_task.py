@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from skerry.tasks.base import Task
 from skerry.tasks.binary import binary_schema, decode_field
-from skerry.tasks.image_header import check_size
+from skerry.tasks.image_header import check_format, check_size
 from skerry.types import Inputs
 
 
@@ -29,7 +29,11 @@ class ImageTask(Task):
         }
 
     def decode(self, inputs: Inputs) -> Inputs:
-        return decode_field(inputs, "image")
+        return decode_field(inputs, "image", self.sniff)
+
+    def sniff(self, head: bytes) -> None:
+        check_format(head)
 
     def check(self, inputs: Inputs, options: Mapping[str, Any]) -> None:
+        check_format(inputs["image"])
         check_size(inputs["image"])

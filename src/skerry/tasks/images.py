@@ -12,7 +12,7 @@ import numpy as np
 
 from skerry.errors import AiError, InvalidData, RequestTooLarge
 from skerry.tasks.base import Array, ModelFiles
-from skerry.tasks.image_header import check_pixels, check_size
+from skerry.tasks.image_header import check_format, check_pixels, check_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,6 +30,7 @@ def open_image(data: bytes, least: int = 0, field: str = "image") -> tuple[Image
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    check_format(data, field)
     check_size(data, field)
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -46,9 +47,7 @@ def open_image(data: bytes, least: int = 0, field: str = "image") -> tuple[Image
     except Image.DecompressionBombError as error:
         raise RequestTooLarge(f"{field}: {error}") from error
     except UnidentifiedImageError as error:
-        raise InvalidData(
-            f"{field} is no image that can be read. Send PNG, JPEG, GIF, WebP, BMP, TIFF or AVIF"
-        ) from error
+        raise InvalidData(f"{field} begins like an image and is none. Send another file") from error
     except Exception as error:  # Pillow's decoders raise whatever they met in the bytes
         reason = str(error) or type(error).__name__
         raise InvalidData(

@@ -40,15 +40,20 @@ def sound_format(data: bytes) -> str | None:
     return None
 
 
-def check_sound(data: bytes, longest: float = MAX_SECONDS, field: str = "audio") -> None:
-    """What the first bytes tell, cheaply. Raises InvalidData, RequestTooLarge."""
+def check_format(data: bytes, field: str = "audio") -> str:
+    """FFmpeg's name of the container. Raises InvalidData for what is none that is read."""
     kind = sound_format(data)
     if kind is None:
         raise InvalidData(
             f"{field} is no sound that can be read."
             " Send WAV, MP3, FLAC, Ogg, M4A, AAC, WebM or AIFF"
         )
-    if kind != "wav":
+    return kind
+
+
+def check_sound(data: bytes, longest: float = MAX_SECONDS, field: str = "audio") -> None:
+    """What the first bytes tell, cheaply. Raises InvalidData, RequestTooLarge."""
+    if check_format(data, field) != "wav":
         return
     wave = read_header(data, field)
     if wave.frames == 0:
