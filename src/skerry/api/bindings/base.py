@@ -12,7 +12,7 @@ BINDING_HEADER = "x-skerry-binding"
 """Names the binding that a request belongs to; the worker's host sets it, the worker cannot."""
 
 _OURS = ("Server", "Date", "Content-Type")
-_BARE = "skerry-bare"
+_BARE: web.ResponseKey[list[str]] = web.ResponseKey("skerry-bare", list[str])
 
 log = logging.getLogger("skerry.bindings")
 
@@ -33,7 +33,7 @@ def bare(response: web.StreamResponse) -> web.StreamResponse:
 
 async def _strip(request: web.Request, response: web.StreamResponse) -> None:
     """The last word on a response's headers, before they are written."""
-    for name in response.get(_BARE, ()):
+    for name in response.get(_BARE, []):
         response.headers.popall(name, None)
 
 
