@@ -29,6 +29,7 @@ from skerry.workers.logs import LogHub
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from skerry.api.bindings.open import WorkerFaces
     from skerry.workers.toolchain import Toolchain
     from skerry.workers.workers import Workers
 
@@ -73,6 +74,7 @@ class Node:
         self.logs = LogHub()
         self._runner: web.AppRunner | None = None
         self._workers: Workers | None = None
+        self._faces: WorkerFaces | None = None
         self.port = settings.port
 
     async def start(self) -> None:
@@ -93,6 +95,7 @@ class Node:
             settings=self.settings,
             version=skerry.__version__,
             stores=self.stores,
+            logs=self.logs,
         )
 
     async def serve(self) -> str:
@@ -131,8 +134,11 @@ class Node:
 
         if self._workers is None:
             settings = self.settings
-            faces = WorkerFaces(
-                "local", self.stores, Face(self.ai, self.catalog, self.tasks, settings)
+            self._faces = faces = WorkerFaces(
+                "local",
+                self.stores,
+                Face(self.ai, self.catalog, self.tasks, settings),
+                lambda name: None if self._workers is None else self._workers.find(name),
             )
             self._workers = Workers(
                 settings,
@@ -156,6 +162,9 @@ class Node:
         if self._workers is not None:
             await self._workers.close()
             self._workers = None
+        if self._faces is not None:
+            await self._faces.close()
+            self._faces = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -11,6 +11,7 @@ from skerry.api.anthropic.messages import Messages
 from skerry.api.cloudflare import RunFace
 from skerry.api.face import Face, Models, Runs
 from skerry.api.health import Health
+from skerry.api.logs import LogsFace
 from skerry.api.models import ModelsFace
 from skerry.api.openai.routes import openai_routes
 from skerry.api.origins import OriginGuard
@@ -21,6 +22,7 @@ from skerry.inference.status import ModelStatus
 from skerry.settings import Settings
 from skerry.storage.open import Stores
 from skerry.tasks.base import Task
+from skerry.workers.logs import LogHub
 
 
 class ModelStates(Protocol):
@@ -39,6 +41,7 @@ def build_app(
     settings: Settings,
     version: str,
     stores: Stores | None = None,
+    logs: LogHub | None = None,
 ) -> web.Application:
     """Build the application. Run it with `handler_cancellation=True`: a client that goes away
     then cancels its run."""
@@ -50,6 +53,8 @@ def build_app(
     app.add_routes(Messages(face).routes())
     if stores is not None:
         app.add_routes(storage_routes(stores))
+    if logs is not None:
+        app.add_routes(LogsFace(logs).routes())
     app.add_routes(Health(inference, settings, version).routes())
     app.add_routes(Pages(tasks, version).routes())
     OriginGuard(settings.origins).install(app)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import skerry
-from skerry.cli import bench, dev, doctor, models, models_change, options, serve, version
+from skerry.cli import bench, dev, doctor, models, models_change, options, serve, tail, version
 from skerry.cli import run as run_command
 from skerry.errors import SkerryError
 
@@ -49,6 +49,7 @@ def build() -> typer.Typer:
     app.callback(invoke_without_command=True)(_start)
     app.command("serve")(serve.serve)
     app.command("dev")(dev.dev)
+    app.command("tail")(tail.tail)
     app.command("run")(run_command.run)
     app.add_typer(_models(), name="models")
     app.command("doctor")(doctor.doctor)

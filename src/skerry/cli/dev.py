@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +59,15 @@ Claim = Annotated[
         show_default=False,
     ),
 ]
+Beside = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--with",
+        help="Another worker that this one is bound to (services), by its folder or file; may be"
+        " given again.",
+        show_default=False,
+    ),
+]
 Standins = Annotated[
     bool,
     typer.Option(
@@ -76,6 +86,7 @@ def dev(
     test_scheduled: TestScheduled = False,
     inject: Inject = None,
     claim: Claim = None,
+    beside: Beside = None,
     standins: Standins = True,
     data_dir: options.DataDir = None,
     config: options.Config = None,
@@ -103,6 +114,7 @@ def dev(
             test_scheduled=test_scheduled,
             inject=inject or [],
             claim=claim or [],
+            beside=[each.absolute() for each in beside or []],
             json=json,
         )
     )
@@ -116,6 +128,7 @@ async def _dev(
     test_scheduled: bool,
     inject: list[Path],
     claim: list[str],
+    beside: list[Path],
     json: bool,
 ) -> None:
     from skerry.cli.progress import PullBars
@@ -134,7 +147,7 @@ async def _dev(
             workers = await node.workers()
             try:
                 supervisor, port = await workers.open(
-                    lambda: load_project(root, env=env),
+                    partial(load_project, root, env=env),
                     host=settings.host,
                     port=settings.port,
                     inject=[each.absolute() for each in inject],
@@ -147,6 +160,11 @@ async def _dev(
                     f" {error.strerror or error}; choose another with --host and --port"
                     " (--port 0 picks a free one)"
                 ) from error
+            for other in beside:
+                more, _ = await workers.open(
+                    partial(load_project, other, env=env), host="127.0.0.1", port=0, api=False
+                )
+                await more.start()
             await supervisor.start()
             version = supervisor.version
             project = version.project if version is not None else None

@@ -22,8 +22,9 @@ class LogPrinter:
 
     async def follow(self, logs: LogHub) -> None:
         """Print everything that is said from now on, until it is cancelled."""
-        async for event in logs.events():
-            self.show(event)
+        with logs.subscribe() as subscription:
+            while True:
+                self.show(await subscription.get())
 
     def show(self, event: LogEvent) -> None:
         """Print one event."""

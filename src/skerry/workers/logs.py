@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -39,7 +40,7 @@ class LogHub:
 
     def __init__(self) -> None:
         self._recent: deque[LogEvent] = deque(maxlen=RECENT)
-        self._queues: set[_Subscription] = set()
+        self._queues: set[Subscription] = set()
 
     def __call__(self, event: LogEvent) -> None:
         """A LogSink."""
@@ -51,26 +52,27 @@ class LogHub:
         """The last events, the oldest first."""
         return list(self._recent)
 
-    async def events(self, worker: str | None = None) -> AsyncIterator[LogEvent]:
-        """Every event from now on, of one worker or of all."""
-        subscription = _Subscription()
+    @contextlib.contextmanager
+    def subscribe(self) -> Iterator[Subscription]:
+        """Every event from now on, until the block is left."""
+        subscription = Subscription()
         self._queues.add(subscription)
         try:
-            while True:
-                event = await subscription.get()
-                if worker is None or event.worker == worker:
-                    yield event
+            yield subscription
         finally:
             self._queues.discard(subscription)
 
 
-class _Subscription:
+class Subscription:
+    """One reader's events."""
+
     def __init__(self) -> None:
         self._events: deque[LogEvent] = deque()
         self._ready = asyncio.Event()
         self._lost = 0
 
     def put(self, event: LogEvent) -> None:
+        """One more event; the oldest goes where too many wait."""
         if len(self._events) >= WAITING:
             self._events.popleft()
             self._lost += 1
@@ -78,6 +80,7 @@ class _Subscription:
         self._ready.set()
 
     async def get(self) -> LogEvent:
+        """The next event, or the word that some were lost."""
         while not self._events:
             self._ready.clear()
             await self._ready.wait()

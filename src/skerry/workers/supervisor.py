@@ -65,7 +65,8 @@ class Supervisor:
         self._lock = asyncio.Lock()
         self._failures = 0
         self._started_at = 0.0
-        self._name = "worker"
+        self.name = "worker"
+        """The project's, once it has been read."""
         self._closing = False
 
     @property
@@ -90,7 +91,7 @@ class Supervisor:
             project: Project | None = None
             try:
                 project = await asyncio.to_thread(self._load)
-                self._name = project.name
+                self.name = project.name
                 version = await self._maker.make(project, self._end_of(project))
             except SkerryError as error:
                 await self._failed(project, error)
@@ -111,7 +112,7 @@ class Supervisor:
         if self._serving:
             return
         shown = project or Project(
-            root=Path.cwd(), name=self._name, main=None, language="javascript"
+            root=Path.cwd(), name=self.name, main=None, language="javascript"
         )
         try:
             notice = await self._maker.notice(shown, error, self._end_of(shown))
@@ -193,7 +194,7 @@ class Supervisor:
     def _say(self, level: str, text: str, *, kind: str = "host") -> None:
         self._sink(
             LogEvent(
-                timestamp=time.time(), worker=self._name, level=level, message=[text], kind=kind
+                timestamp=time.time(), worker=self.name, level=level, message=[text], kind=kind
             )
         )
 

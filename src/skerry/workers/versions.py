@@ -14,6 +14,7 @@ import msgspec
 
 from skerry.workers.build import Bundle, Source, bundle
 from skerry.workers.logs import LogSink
+from skerry.workers.packages import Packages
 from skerry.workers.project import Project
 from skerry.workers.python.environment import Environments
 from skerry.workers.python.host import PythonHost
@@ -96,6 +97,7 @@ class Maker:
         plan: Plan,
         *,
         toolchain: Toolchain,
+        packages: Packages,
         environments: Environments,
         sandbox: Sandbox,
         doors: Doors,
@@ -103,6 +105,7 @@ class Maker:
     ) -> None:
         self._plan = plan
         self._toolchain = toolchain
+        self._packages = packages
         self._environments = environments
         self._sandbox = sandbox
         self._doors = doors
@@ -114,12 +117,19 @@ class Maker:
         async with self._folder() as folder:
             built = None
             if project.language != "python":
-                esbuild = await self._toolchain.esbuild()
-                source = Source.of(project, self._plan.inject)
-                built = await bundle(source, folder / CODE, esbuild)
+                built = await self._bundle(project, folder / CODE)
             version = Version(folder, project, built, on_end)
             await self.start(version)
         return version
+
+    async def _bundle(self, project: Project, folder: Path) -> Bundle:
+        if project.main is None:
+            built = Bundle(folder=folder, modules=(), exports=(), inputs=())
+            await asyncio.to_thread(shutil.copyfile, JS / "static.js", built.code)
+            return built
+        await self._packages.ensure(project.root)
+        esbuild = await self._toolchain.esbuild()
+        return await bundle(Source.of(project, self._plan.inject), folder, esbuild)
 
     async def notice(self, project: Project, error: Exception, on_end: Ended) -> Version:
         """A version that only tells why there is none."""

@@ -14,6 +14,7 @@ from typing import Any
 from skerry.settings import Settings
 from skerry.workers.events import Events, EventStores
 from skerry.workers.logs import LogEvent, LogHub
+from skerry.workers.packages import Packages
 from skerry.workers.project import Project
 from skerry.workers.python.environment import Environments
 from skerry.workers.sandbox import Sandbox
@@ -53,12 +54,11 @@ class Workers:
         self._settings = settings
         self._limits = Limits(cpu=settings.worker_cpu, memory=settings.worker_memory)
         self._toolchain = toolchain
+        self._packages = Packages(
+            settings.data_dir / "locks", offline=settings.offline, tell=self._tell
+        )
         self._environments = Environments(
-            settings.data_dir / "python-envs",
-            offline=settings.offline,
-            tell=lambda text: logs(
-                LogEvent(timestamp=time.time(), worker="", message=[text], kind="host")
-            ),
+            settings.data_dir / "python-envs", offline=settings.offline, tell=self._tell
         )
         self._doors = doors
         self._serve_api = api
@@ -70,6 +70,17 @@ class Workers:
         self.sandbox = sandbox
         self.logs = logs
 
+    def _tell(self, text: str) -> None:
+        self.logs(LogEvent(timestamp=time.time(), worker="", message=[text], kind="host"))
+
+    def find(self, name: str) -> tuple[str, int] | None:
+        """Where the worker of this name listens; None where it does not run."""
+        for supervisor, listener in self._opened:
+            if supervisor.name == name and supervisor.version is not None:
+                host, port = listener.getsockname()[:2]
+                return host, port
+        return None
+
     async def open(
         self,
         load: Callable[[], Project],
@@ -78,12 +89,14 @@ class Workers:
         port: int,
         inject: Sequence[Path] = (),
         claim: Sequence[str] = (),
+        api: bool = True,
         test_scheduled: bool = False,
         cf: Mapping[str, Any] | None = None,
     ) -> tuple[Supervisor, int]:
         """A worker on HOST:PORT, not started yet, and the port. Raises OSError where it is taken.
 
-        claim: paths of the node's API (/v1/*) that go to the worker all the same.
+        claim: paths of the node's API (/v1/*) that go to the worker all the same. api: whether
+        the node's API is served beside the worker at all.
         """
         run = await self._folder()
         listener = listen(host, port)
@@ -94,7 +107,7 @@ class Workers:
             listener=listener,
             api=run / "api" / "api.sock",
             options=Options(
-                reserved=[path for path in RESERVED if not _claimed(path, claim)],
+                reserved=[path for path in RESERVED if api and not _claimed(path, claim)],
                 cf=cf,
                 timeout=settings.worker_timeout,
                 test_scheduled=test_scheduled,
@@ -107,6 +120,7 @@ class Workers:
             maker=Maker(
                 plan,
                 toolchain=self._toolchain,
+                packages=self._packages,
                 environments=self._environments,
                 sandbox=self.sandbox,
                 doors=self._doors,

@@ -6,27 +6,15 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 import aiohttp
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
-from multidict import CIMultiDict
 from yarl import URL
 
-from skerry.api.bindings.base import BINDING_HEADER, BindingFace
+from skerry.api.bindings.base import BindingFace
+from skerry.api.bindings.passing import open_client, pass_on
 from skerry.workers.workerd.config import PROTO_HEADER
-
-CONNECT = 30.0
-"""Seconds that a connection may take."""
-
-_HOP = frozenset(
-    {
-        "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
-        "transfer-encoding", "upgrade",
-    }
-)  # fmt: skip
-"""Headers of one connection, which nobody passes on (RFC 9110, 7.6.1)."""
 
 
 class RefusedError(Exception):
@@ -116,13 +104,8 @@ class OutboundFace(BindingFace):
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=_Checked(self._allowed), limit=256),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT),
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING),
-            )
+            connector = aiohttp.TCPConnector(resolver=_Checked(self._allowed), limit=256)
+            self._session = open_client(connector)
         return self._session
 
     async def close(self) -> None:
@@ -143,7 +126,7 @@ class OutboundFace(BindingFace):
         try:
             self._allowed.check(host, port)
             _check_literal(self._allowed, host, port)
-            return await self._pass(request, url)
+            return await pass_on(self._client(), request, url)
         except RefusedError as error:
             return web.Response(status=403, text=str(error))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -151,23 +134,6 @@ class OutboundFace(BindingFace):
             if refused is not None:
                 return web.Response(status=403, text=str(refused))
             return _gateway(f"fetch of {host}: {error or type(error).__name__}")
-
-    async def _pass(self, request: web.Request, url: URL) -> web.StreamResponse:
-        headers = _passed(request.headers)
-        body: Any = request.content if request.body_exists else None
-        if body is not None and hdrs.CONTENT_LENGTH in request.headers:
-            headers[hdrs.CONTENT_LENGTH] = request.headers[hdrs.CONTENT_LENGTH]
-        async with self._client().request(
-            request.method, url, headers=headers, data=body, allow_redirects=False
-        ) as answer:
-            response = web.StreamResponse(
-                status=answer.status, reason=answer.reason, headers=_passed(answer.headers)
-            )
-            await response.prepare(request)
-            async for part in answer.content.iter_any():
-                await response.write(part)
-            await response.write_eof()
-            return response
 
 
 def _check_literal(allowed: Allowed, host: str, port: int) -> None:
@@ -186,17 +152,6 @@ def _refusal(error: BaseException) -> RefusedError | None:
             return seen
         seen = seen.__cause__ or seen.__context__
     return None
-
-
-def _passed(headers: Any) -> CIMultiDict[str]:
-    ours = {BINDING_HEADER, PROTO_HEADER}
-    return CIMultiDict(
-        (name, value)
-        for name, value in headers.items()
-        if name.lower() not in _HOP
-        and name.lower() not in ours
-        and name.lower() != "content-length"
-    )
 
 
 def _gateway(message: str) -> web.Response:

@@ -34,6 +34,8 @@ CACHE = ":cache"
 """What the Cache API goes to, where a binding's name would stand."""
 OUTBOUND = ":outbound"
 """What a worker's fetch() goes to, likewise."""
+ASSETS = ":assets"
+"""What public requests are shown to first, where the project has static files, likewise."""
 BUSY = ":busy"
 """Answers whether a request of this worker waits at the node."""
 
@@ -41,6 +43,7 @@ MAIN = "main"
 CONTROL = "control"
 NODE_NAME = "skerry:node"
 BUSY_NAME = "skerry:busy"
+ASSETS_NAME = "skerry:assets"
 """Bindings of the entry module; it takes them out of `env` before the user's code is loaded."""
 
 EXTRA = "service_binding_extra_handlers"
@@ -89,6 +92,7 @@ def entry(bundle: Bundle, options: Options) -> str:
         "reserved": pattern(options.reserved, test_scheduled=options.test_scheduled),
         "node": NODE_NAME,
         "busy": BUSY_NAME,
+        "assets": ASSETS_NAME,
         "cf": options.cf,
         "timeout": round(options.timeout * 1000),
         "testScheduled": options.test_scheduled,
@@ -139,6 +143,8 @@ def config(project: Project, bundle: Bundle, faces: Faces) -> str:
         else:
             bound.append({"name": name, "json": msgspec.json.encode(value).decode()})
     bound.append({"name": BUSY_NAME, "service": service(BUSY)})
+    if project.assets is not None:
+        bound.append({"name": ASSETS_NAME, "service": service(ASSETS)})
     if faces.api is not None:
         services.append({"name": "node", "external": _unix(faces.api, {"style": Raw("host")})})
         bound.append({"name": NODE_NAME, "service": "node"})

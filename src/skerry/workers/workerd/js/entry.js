@@ -11,6 +11,7 @@ function take(name) {
 }
 const node = take(SETTINGS.node);
 const waits = take(SETTINGS.busy);
+const files = take(SETTINGS.assets);
 const complain = console.error.bind(console);
 const stringify = JSON.stringify;
 const later = setTimeout;
@@ -73,6 +74,12 @@ const HUNG =
   "The Workers runtime canceled this request because it detected that your Worker's code had" +
   " hung and would never generate a response.";
 
+async function fileOr(request, call) {
+  const { url, method, headers } = request;
+  const found = await files(url, { method, headers, redirect: "manual" });
+  return found.headers.has("x-skerry-to-worker") ? answer(request, call) : found;
+}
+
 async function answer(request, call) {
   let timer;
   let settled = false;
@@ -107,6 +114,8 @@ async function answer(request, call) {
     if (timer !== undefined) unlater(timer);
   }
 }
+
+const respond = files ? fileOr : answer;
 
 function page(request, error) {
   const said = verbose ? String(error) : "";
@@ -164,8 +173,8 @@ function wrapped() {
   out.fetch = (request, env, ctx) => {
     if (!patched) watchWaitUntil(ctx);
     if (special(request.url)) return other(request, env, ctx, (event) => scheduled(event, env, ctx));
-    if (typeof user.fetch !== "function") return answer(request, missing("fetch"));
-    return answer(request, () => user.fetch(request, env, ctx));
+    if (typeof user.fetch !== "function") return respond(request, missing("fetch"));
+    return respond(request, () => user.fetch(request, env, ctx));
   };
   for (const key of ["scheduled", "queue"]) {
     const own = out[key];
@@ -186,7 +195,7 @@ function derived() {
       if (!patched) watchWaitUntil(this.ctx);
       const scheduled = has("scheduled") ? (event) => super.scheduled(event) : missing("scheduled");
       if (special(request.url)) return other(request, this.env, this.ctx, scheduled);
-      return answer(request, has("fetch") ? () => super.fetch(request) : missing("fetch"));
+      return respond(request, has("fetch") ? () => super.fetch(request) : missing("fetch"));
     }
   };
   for (const key of ["scheduled", "queue"]) {
