@@ -12,7 +12,9 @@ import typer
 
 import skerry
 from skerry.cli import bench, dev, doctor, models, models_change, options, serve, tail, version
+from skerry.cli import queues as queue_commands
 from skerry.cli import run as run_command
+from skerry.cli import vectorize as vectorize_commands
 from skerry.errors import SkerryError
 
 USAGE = 2
@@ -52,6 +54,8 @@ def build() -> typer.Typer:
     app.command("tail")(tail.tail)
     app.command("run")(run_command.run)
     app.add_typer(_models(), name="models")
+    app.add_typer(_queues(), name="queues")
+    app.add_typer(_vectorize(), name="vectorize")
     app.command("doctor")(doctor.doctor)
     app.command("bench")(bench.bench)
     app.command("version")(version.version)
@@ -71,6 +75,34 @@ def _models() -> typer.Typer:
     group.command("pin")(models_change.pin)
     group.command("rm")(models_change.rm)
     group.command("import")(models_change.import_model)
+    return group
+
+
+def _queues() -> typer.Typer:
+    group = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="Queues, and the messages in them."
+    )
+    group.command("create")(queue_commands.create)
+    group.command("list")(queue_commands.list_queues)
+    group.command("delete")(queue_commands.delete)
+    group.command("send")(queue_commands.send)
+    group.command("pull")(queue_commands.pull)
+    return group
+
+
+def _vectorize() -> typer.Typer:
+    group = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        help="Vectorize indexes, and the vectors in them.",
+    )
+    group.command("create")(vectorize_commands.create)
+    group.command("list")(vectorize_commands.list_indexes)
+    group.command("get")(vectorize_commands.get)
+    group.command("delete")(vectorize_commands.delete)
+    group.command("insert")(vectorize_commands.insert)
+    group.command("query")(vectorize_commands.query)
+    group.command("create-metadata-index")(vectorize_commands.create_metadata_index)
     return group
 
 

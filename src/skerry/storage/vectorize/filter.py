@@ -49,8 +49,9 @@ def conditions(given: Mapping[str, Any], indexed: Mapping[str, PropertyType]) ->
         check_property(name)
         if name not in indexed:
             raise InvalidFilter(
-                f"filter: {name} has no metadata index, so it cannot be filtered by; add one to the"
-                f" index: property {name}, type string, number or boolean"
+                f"filter: {name} has no metadata index, so it cannot be filtered by; add one:"
+                f" skerry vectorize create-metadata-index INDEX --property-name {name}"
+                " --type string, number or boolean"
             )
         if not isinstance(value, dict):
             found.append(_condition(name, "$eq", value, indexed[name]))

@@ -1,0 +1,36 @@
+"""What the commands on stores share: the account, and the stores of a data directory.
+
+They open the files themselves: a running node sees what they write, and needs not run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from skerry.settings import Settings
+    from skerry.storage.open import Stores
+
+T = TypeVar("T")
+
+Account = Annotated[str, typer.Option(help="The account whose stores are meant.")]
+LOCAL = "local"
+
+
+def with_stores(settings: Settings, work: Callable[[Stores], Awaitable[T]]) -> T:
+    """`work(stores)` in an event loop of its own; the stores are closed at its end."""
+
+    async def run() -> T:
+        from skerry.storage.open import Stores
+
+        stores = Stores(settings.data_dir.expanduser())
+        try:
+            return await work(stores)
+        finally:
+            await stores.close()
+
+    return asyncio.run(run())
