@@ -42,8 +42,8 @@ class LogHub:
         self._recent: deque[LogEvent] = deque(maxlen=RECENT)
         self._queues: set[Subscription] = set()
 
-    def __call__(self, event: LogEvent) -> None:
-        """A LogSink."""
+    def put(self, event: LogEvent) -> None:
+        """Tell every subscriber; a LogSink."""
         self._recent.append(event)
         for each in self._queues:
             each.put(event)

@@ -23,6 +23,8 @@ from skerry.workers.workerd.rescue import answer, taken_connections
 
 GRACE = 30.0
 """Seconds that the requests of an old version have to end."""
+SETTLE = 0.1
+"""Seconds that a reload waits for the old process to take no more."""
 BACKOFF = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each new start of a process that ended by itself."""
 HEALTHY = 10.0
@@ -97,7 +99,7 @@ class Supervisor:
                 await self._failed(project, error)
                 return False
             again = self._current is not None
-            self._put(version, serving=True)
+            await self._put(version, serving=True)
             if again:
                 self._say("info", f"reloaded in {(time.monotonic() - begun) * 1e3:.0f} ms")
             try:
@@ -119,15 +121,18 @@ class Supervisor:
         except SkerryError as fault:
             self._say("error", f"nor can the error be shown: {fault}")
             return
-        self._put(notice, serving=False)
+        await self._put(notice, serving=False)
 
-    def _put(self, version: Version, *, serving: bool) -> None:
+    async def _put(self, version: Version, *, serving: bool) -> None:
         old, self._current, self._serving = self._current, version, serving
         self._failures = 0
         self._guard(version)
         if old is not None:
             self._draining.add(old)
-            self._own(self._retire(old))
+            retiring = self._own(self._retire(old))
+            # Without requests in flight it ends at once. So what is asked after a reload is
+            # answered by the new code.
+            await asyncio.wait([retiring], timeout=SETTLE)
 
     async def _retire(self, version: Version) -> None:
         await version.stop(GRACE)
@@ -198,10 +203,11 @@ class Supervisor:
             )
         )
 
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+    def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def stop(self, grace: float) -> None:
         """Let requests in flight end, then stop everything."""
@@ -219,6 +225,8 @@ class Supervisor:
 
 
 def _ended(status: int) -> str:
-    if status >= 0:
+    number = -status if status < 0 else status - 128  # bubblewrap tells a signal as 128 more
+    try:
+        return signal.Signals(number).name
+    except ValueError:
         return f"exit status {status}"
-    return signal.Signals(-status).name

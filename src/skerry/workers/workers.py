@@ -70,8 +70,11 @@ class Workers:
         self.sandbox = sandbox
         self.logs = logs
 
+    def _say(self, event: LogEvent) -> None:
+        self.logs.put(event)
+
     def _tell(self, text: str) -> None:
-        self.logs(LogEvent(timestamp=time.time(), worker="", message=[text], kind="host"))
+        self._say(LogEvent(timestamp=time.time(), worker="", message=[text], kind="host"))
 
     def find(self, name: str) -> tuple[str, int] | None:
         """Where the worker of this name listens; None where it does not run."""
@@ -124,11 +127,11 @@ class Workers:
                 environments=self._environments,
                 sandbox=self.sandbox,
                 doors=self._doors,
-                sink=self.logs,
+                sink=self._say,
             ),
             limits=self._limits,
             port=port,
-            sink=self.logs,
+            sink=self._say,
             events=lambda host: Events(self._account, self._stores, host),
         )
         self._opened.append((supervisor, listener))
