@@ -13,12 +13,15 @@ from typing import Any
 import typer.main
 
 from skerry import errors, settings
+from skerry.api.storage.document import storage_document
 from skerry.catalog.catalog import Catalog
 from skerry.catalog.entry import Entry
 from skerry.cli.app import build
 
 DOCS = Path(__file__).parent
 MARK = "<!-- Made by docs/generate.py: change the source, then run `make docs-update`. -->\n"
+STORES_BEGIN = "<!-- Made by docs/generate.py of the routes of the stores. -->\n"
+STORES_END = "\n<!-- End of what is made. -->\n"
 
 
 def pages() -> dict[Path, str]:
@@ -28,8 +31,24 @@ def pages() -> dict[Path, str]:
         DOCS / "settings.md": all_settings(),
         DOCS / "errors.md": error_codes(),
         DOCS / "catalog.md": catalog(),
+        DOCS / "api.md": api(),
         DOCS.parent / "NOTICE": notice(),
     }
+
+
+def api() -> str:
+    """docs/api.md, with its table of the stores' endpoints made of their routes."""
+    text = (DOCS / "api.md").read_text()
+    before, rest = text.split(STORES_BEGIN)
+    _, after = rest.split(STORES_END)
+    lines = ["| endpoint | |", "|---|---|"]
+    for path, item in storage_document()[0].items():
+        lines += [
+            f"| `{method.upper()} {path}` | {what['summary']}. |"
+            for method, what in item.items()
+            if method != "parameters"
+        ]
+    return "".join([before, STORES_BEGIN, "\n", "\n".join(lines), "\n", STORES_END, after])
 
 
 def setting_docs() -> dict[str, str]:

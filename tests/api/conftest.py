@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -10,6 +12,7 @@ from aiohttp import web
 
 from skerry.api.app import build_app
 from skerry.settings import Settings
+from skerry.storage.open import Stores
 from skerry.tasks.base import Task
 from skerry.tasks.registry import load_tasks
 
@@ -25,6 +28,8 @@ class Rig:
         self.ai = StubAI(self.tasks, self.catalog)
         self.status = StubStatus()
         self.settings = settings
+        self.folder = tempfile.TemporaryDirectory()
+        self.stores = Stores(Path(self.folder.name))
         self.app = build_app(
             ai=self.ai,
             catalog=self.catalog,
@@ -32,6 +37,7 @@ class Rig:
             inference=self.status,
             settings=settings,
             version="1.2.3",
+            stores=self.stores,
         )
         self.url = ""
         self.port = 0
@@ -54,6 +60,8 @@ async def serve(rig: Rig) -> AsyncIterator[Rig]:
             yield rig
     finally:
         await runner.cleanup()
+        await rig.stores.close()
+        rig.folder.cleanup()
 
 
 @pytest.fixture

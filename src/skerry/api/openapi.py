@@ -27,6 +27,7 @@ from skerry.api.openapi_parts import (
     options,
     query,
 )
+from skerry.api.storage.document import TAG, storage_document
 from skerry.tasks.base import Task
 
 ACCOUNT = "/client/v4/accounts/{account}"
@@ -56,7 +57,9 @@ def document(tasks: Mapping[str, Task], version: str) -> Json:
         for path, item in _openai_paths(openai, suffix).items():
             paths[base + path] = {"parameters": parameters + item.pop("parameters", []), **item}
         paths[f"{base}/messages"] = {"parameters": parameters, "post": _messages(messages, suffix)}
-    paths |= _node_paths()
+    stored, bodies = storage_document()
+    schemas |= bodies
+    paths |= stored | _node_paths()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -75,6 +78,7 @@ def document(tasks: Mapping[str, Task], version: str) -> Json:
             {"name": "Cloudflare", "description": "The REST API of Workers AI, with its envelope."},
             {"name": "OpenAI", "description": "The OpenAI API; names with or without their @."},
             {"name": "Anthropic", "description": "The Messages API, over the same models."},
+            TAG,
             {"name": "Node", "description": "The state and the description of this node."},
         ],
         "paths": paths,

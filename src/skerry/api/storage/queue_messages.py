@@ -36,7 +36,7 @@ PULL = 5
 class Push(msgspec.Struct):
     """A message to push."""
 
-    body: msgspec.Raw = msgspec.Raw(b"null")
+    body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     content_type: str = "json"
     delay_seconds: int | None = None
 
@@ -98,29 +98,32 @@ class QueueMessagesRest:
         """one: the path of a queue."""
         base = f"{one}/messages"
         return [
-            web.post(base, stored(self.push)),
-            web.post(f"{base}/batch", stored(self.push_batch)),
-            web.post(f"{base}/pull", stored(self.pull)),
-            web.post(f"{base}/ack", stored(self.ack)),
-            web.post(f"{base}/peek", stored(self.peek)),
-            web.post(f"{base}/purge", stored(self.purge)),
+            web.post(base, stored(self.push, Push)),
+            web.post(f"{base}/batch", stored(self.push_batch, PushBatch)),
+            web.post(f"{base}/pull", stored(self.pull, Pull)),
+            web.post(f"{base}/ack", stored(self.ack, Answers)),
+            web.post(f"{base}/peek", stored(self.peek, Pull)),
+            web.post(f"{base}/purge", stored(self.purge, Refs)),
         ]
 
     async def push(self, request: web.Request) -> web.Response:
-        """{body, content_type: text or json, delay_seconds?}."""
+        """Send a message: {body, content_type: text or json, delay_seconds?}."""
         body = await json_body(request, Push, _BODY)
         queue, _ = await self._queue(request)
         return _sent(await queue.send([_outgoing(body)]))
 
     async def push_batch(self, request: web.Request) -> web.Response:
-        """{messages, delay_seconds?}: all or none."""
+        """Send messages, all or none: {messages, delay_seconds?}."""
         body = await json_body(request, PushBatch, _BODY)
         queue, _ = await self._queue(request)
         messages = [_outgoing(each) for each in body.messages]
         return _sent(await queue.send(messages, delay=body.delay_seconds))
 
     async def pull(self, request: web.Request) -> web.Response:
-        """Lease messages. Bodies are texts; json, bytes and v8 are in base64."""
+        """Lease messages: {batch_size?, visibility_timeout_ms?}.
+
+        A body of the type text is a text; json, bytes and v8 are in base64.
+        """
         body = await json_body(request, Pull)
         queue, settings = await self._queue(request)
         if not 1 <= body.batch_size <= MAX_BATCH_COUNT:
@@ -142,7 +145,7 @@ class QueueMessagesRest:
         )
 
     async def ack(self, request: web.Request) -> web.Response:
-        """{acks, retries} -> counts, and a warning for each lease without effect."""
+        """Answer leases: {acks, retries}; a lease without effect has a warning."""
         body = await json_body(request, Answers)
         queue, settings = await self._queue(request)
         settled = await queue.settle(
@@ -159,7 +162,7 @@ class QueueMessagesRest:
         )
 
     async def peek(self, request: web.Request) -> web.Response:
-        """The next messages, without a lease."""
+        """Show the next messages, without a lease."""
         body = await json_body(request, Pull)
         queue, _ = await self._queue(request)
         if not 1 <= body.batch_size <= MAX_BATCH_COUNT:
@@ -168,7 +171,7 @@ class QueueMessagesRest:
         return ok({"messages": [_message(each) | {"ref": each.id} for each in found]})
 
     async def purge(self, request: web.Request) -> web.Response:
-        """{refs} of peeked messages: delete them."""
+        """Delete messages that were peeked at: {refs}."""
         body = await json_body(request, Refs)
         queue, _ = await self._queue(request)
         missing = await queue.remove([each.ref for each in body.refs])
@@ -183,7 +186,7 @@ class QueueMessagesRest:
 
 
 def _outgoing(message: Push) -> Outgoing:
-    data = bytes(message.body)
+    data = b"null" if isinstance(message.body, msgspec.UnsetType) else bytes(message.body)
     if message.content_type == "text":
         try:
             data = msgspec.json.decode(data, type=str).encode()

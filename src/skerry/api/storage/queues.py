@@ -76,31 +76,31 @@ class QueuesRest:
         one, consumers = f"{BASE}/{{queue}}", f"{BASE}/{{queue}}/consumers"
         return [
             web.get(BASE, stored(self.list)),
-            web.post(BASE, stored(self.create)),
+            web.post(BASE, stored(self.create, QueueBody)),
             web.get(one, stored(self.get)),
-            web.put(one, stored(self.update)),
-            web.patch(one, stored(self.update)),
+            web.put(one, stored(self.update, QueueBody)),
+            web.patch(one, stored(self.update, QueueBody)),
             web.delete(one, stored(self.delete)),
             web.get(f"{one}/metrics", stored(self.metrics)),
-            web.post(f"{one}/purge", stored(self.purge)),
+            web.post(f"{one}/purge", stored(self.purge, Purge)),
             web.get(f"{one}/purge", stored(self.purged)),
             web.get(consumers, stored(self.consumers)),
-            web.post(consumers, stored(self.add_consumer)),
+            web.post(consumers, stored(self.add_consumer, ConsumerBody)),
             web.get(f"{consumers}/{{consumer}}", stored(self.consumer)),
-            web.put(f"{consumers}/{{consumer}}", stored(self.update_consumer)),
+            web.put(f"{consumers}/{{consumer}}", stored(self.update_consumer, ConsumerBody)),
             web.delete(f"{consumers}/{{consumer}}", stored(self.remove_consumer)),
             *self._messages.routes(one),
         ]
 
     async def list(self, request: web.Request) -> web.Response:
-        """The queues by page; `name` keeps the one of that name."""
+        """List the queues, by page; `name` keeps the one of that name."""
         name = request.query.get("name")
         items = await self._stores.queues(request.match_info["account"]).list()
         found, info = page_of(request, [each for each in items if name in (None, each.name)])
         return ok([queue_object(each) for each in found], info)
 
     async def create(self, request: web.Request) -> web.Response:
-        """{queue_name, settings?}."""
+        """Create a queue: {queue_name, settings?}."""
         body = await json_body(request, QueueBody)
         if body.queue_name is None:
             raise InvalidSetting("queue_name: give the queue a name")
@@ -109,11 +109,11 @@ class QueuesRest:
         return ok(queue_object(await queues.create(body.queue_name, settings)))
 
     async def get(self, request: web.Request) -> web.Response:
-        """One queue with its consumers."""
+        """Show a queue with its consumers."""
         return ok(queue_object(await self._found(request)))
 
     async def update(self, request: web.Request) -> web.Response:
-        """{queue_name?, settings?}: renames, delays, pauses."""
+        """Rename, delay or pause a queue: {queue_name?, settings?}."""
         body = await json_body(request, QueueBody)
         info = await self._found(request)
         made = await self._stores.queues(request.match_info["account"]).update(
@@ -122,19 +122,19 @@ class QueuesRest:
         return ok(queue_object(made))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """The queue with its messages and consumers."""
+        """Delete a queue with its messages and consumers."""
         where = request.match_info
         await self._stores.queues(where["account"]).delete(where["queue"])
         return ok(None)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """What waits in the queue."""
+        """Tell what waits in a queue."""
         info = await self._found(request)
         queue = self._stores.queue(request.match_info["account"], info.name)
         return ok(metrics_of(await queue.metrics()))
 
     async def purge(self, request: web.Request) -> web.Response:
-        """{delete_messages_permanently: true} deletes all messages."""
+        """Delete all messages of a queue: {delete_messages_permanently: true}."""
         body = await json_body(request, Purge)
         if not body.delete_messages_permanently:
             raise InvalidSetting("delete_messages_permanently: say true to delete all messages")
@@ -143,24 +143,24 @@ class QueuesRest:
         return ok(queue_object(await self._found(request)))
 
     async def purged(self, request: web.Request) -> web.Response:
-        """When the queue was purged last; a purge is complete when it is answered."""
+        """Tell when a queue was purged last; a purge is complete when it is answered."""
         at = (await self._found(request)).purged_ms
         return ok({"started_at": iso(at) if at else None, "completed": iso(at) if at else None})
 
     async def consumers(self, request: web.Request) -> web.Response:
-        """The consumers of a queue."""
+        """List the consumers of a queue."""
         info = await self._found(request)
         return ok([consumer_object(each, info) for each in info.consumers])
 
     async def add_consumer(self, request: web.Request) -> web.Response:
-        """{type, script_name?, dead_letter_queue?, settings?}."""
+        """Add a consumer: {type, script_name?, dead_letter_queue?, settings?}."""
         info = await self._found(request)
         consumer = _consumer(await json_body(request, ConsumerBody), "")
         queues = self._stores.queues(request.match_info["account"])
         return ok(consumer_object(await queues.add_consumer(info.id, consumer), info))
 
     async def consumer(self, request: web.Request) -> web.Response:
-        """One consumer."""
+        """Show a consumer."""
         info = await self._found(request)
         for each in info.consumers:
             if each.id == request.match_info["consumer"]:
@@ -168,7 +168,7 @@ class QueuesRest:
         raise ConsumerNotFound(request.match_info["consumer"])
 
     async def update_consumer(self, request: web.Request) -> web.Response:
-        """As add_consumer; what is left out has its default."""
+        """Replace a consumer; what is left out has its default."""
         info = await self._found(request)
         body = await json_body(request, ConsumerBody)
         consumer = _consumer(body, request.match_info["consumer"])
@@ -176,7 +176,7 @@ class QueuesRest:
         return ok(consumer_object(await queues.update_consumer(info.id, consumer), info))
 
     async def remove_consumer(self, request: web.Request) -> web.Response:
-        """The consumer; messages stay."""
+        """Remove a consumer; messages stay."""
         where = request.match_info
         queues = self._stores.queues(where["account"])
         await queues.remove_consumer(where["queue"], where["consumer"])

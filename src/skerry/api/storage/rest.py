@@ -18,9 +18,14 @@ ACCOUNT = "/client/v4/accounts/{account}"
 
 T = TypeVar("T")
 
+_DESCRIBED = "_skerry_described"
 
-def stored(handler: Handler) -> Handler:
-    """The handler with the errors of a store in Cloudflare's envelope."""
+
+def stored(handler: Handler, body: Any = None) -> Handler:
+    """The handler with the errors of a store in Cloudflare's envelope.
+
+    body: the type of its JSON body, for the OpenAPI document; its docstring stands there, too.
+    """
 
     async def call(request: web.Request) -> web.StreamResponse:
         try:
@@ -28,7 +33,14 @@ def stored(handler: Handler) -> Handler:
         except StorageError as error:
             return refused(error)
 
-    return guarded(call, cloudflare_form)
+    made = guarded(call, cloudflare_form)
+    setattr(made, _DESCRIBED, (handler, body))
+    return made
+
+
+def described(route: web.RouteDef) -> Any:
+    """(handler, body) of a route that `stored` made; None for others."""
+    return getattr(route.handler, _DESCRIBED, None)
 
 
 def refused(error: StorageError) -> web.Response:

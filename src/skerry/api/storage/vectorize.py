@@ -87,50 +87,50 @@ class VectorizeRest:
         one = f"{BASE}/{{index}}"
         return [
             web.get(BASE, stored(self.list)),
-            web.post(BASE, stored(self.create)),
+            web.post(BASE, stored(self.create, IndexBody)),
             web.get(one, stored(self.get)),
             web.delete(one, stored(self.delete)),
             web.get(f"{one}/info", stored(self.info)),
             web.get(f"{one}/list", stored(self.list_vectors)),
             web.post(f"{one}/insert", stored(self.insert)),
             web.post(f"{one}/upsert", stored(self.upsert)),
-            web.post(f"{one}/query", stored(self.query)),
-            web.post(f"{one}/get_by_ids", stored(self.get_by_ids)),
-            web.post(f"{one}/delete_by_ids", stored(self.delete_by_ids)),
+            web.post(f"{one}/query", stored(self.query, QueryBody)),
+            web.post(f"{one}/get_by_ids", stored(self.get_by_ids, Ids)),
+            web.post(f"{one}/delete_by_ids", stored(self.delete_by_ids, Ids)),
             web.get(f"{one}/metadata_index/list", stored(self.properties)),
-            web.post(f"{one}/metadata_index/create", stored(self.add_property)),
-            web.post(f"{one}/metadata_index/delete", stored(self.remove_property)),
+            web.post(f"{one}/metadata_index/create", stored(self.add_property, PropertyBody)),
+            web.post(f"{one}/metadata_index/delete", stored(self.remove_property, NameBody)),
         ]
 
     async def list(self, request: web.Request) -> web.Response:
-        """The indexes by page."""
+        """List the indexes, by page."""
         items = await self._stores.vectorize(request.match_info["account"]).list()
         found, info = page_of(request, items)
         return ok([index_object(each) for each in found], info)
 
     async def create(self, request: web.Request) -> web.Response:
-        """{name, description?, config: {dimensions, metric} or {preset}}."""
+        """Create an index: {name, description?, config: {dimensions, metric} or {preset}}."""
         body = await body_of(request, IndexBody)
         indexes = self._stores.vectorize(request.match_info["account"])
         made = await indexes.create(body.name, _config(body.config), body.description)
         return ok(index_object(made))
 
     async def get(self, request: web.Request) -> web.Response:
-        """One index."""
+        """Show an index."""
         return ok(index_object((await self._index(request)).details))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """The index with its vectors."""
+        """Delete an index with its vectors."""
         where = request.match_info
         await self._stores.vectorize(where["account"]).delete(where["index"])
         return ok(None)
 
     async def info(self, request: web.Request) -> web.Response:
-        """How many vectors there are, and the last mutation."""
+        """Tell how many vectors there are, and the last mutation."""
         return ok(info_object(await (await self._index(request)).state()))
 
     async def list_vectors(self, request: web.Request) -> web.Response:
-        """The ids of all vectors, `count` a page."""
+        """List the ids of all vectors, `count` a page."""
         index = await self._index(request)
         count = number(request, "count", 100, 1, MAX_LIST)
         page = await index.list(count, request.query.get("cursor"))
@@ -146,33 +146,33 @@ class VectorizeRest:
         )
 
     async def insert(self, request: web.Request) -> web.Response:
-        """NDJSON, or a multipart file `vectors` of it; ids that are there stay as they are."""
+        """Add vectors: NDJSON, or a multipart file `vectors`; ids that are there stay."""
         index = await self._index(request)
         return ok({"mutationId": await index.insert(await _vectors(request))})
 
     async def upsert(self, request: web.Request) -> web.Response:
-        """As insert, but ids that are there are replaced."""
+        """Add or replace vectors: NDJSON, or a multipart file `vectors`."""
         index = await self._index(request)
         return ok({"mutationId": await index.upsert(await _vectors(request))})
 
     async def query(self, request: web.Request) -> web.Response:
-        """{vector or vectorId, topK?, filter?, namespace?, returnValues?, returnMetadata?}."""
+        """Find the vectors nearest to one: {vector or vectorId, topK?, filter?, …}."""
         index = await self._index(request)
         return ok(msgspec.to_builtins(await queried(index, await body_of(request, QueryBody))))
 
     async def get_by_ids(self, request: web.Request) -> web.Response:
-        """{ids} -> the vectors that are there."""
+        """Show vectors: {ids}."""
         index = await self._index(request)
         found = await index.get_by_ids((await body_of(request, Ids)).ids)
         return ok(msgspec.to_builtins(found))
 
     async def delete_by_ids(self, request: web.Request) -> web.Response:
-        """{ids} -> {mutationId}."""
+        """Delete vectors: {ids}."""
         index = await self._index(request)
         return ok({"mutationId": await index.delete_by_ids((await body_of(request, Ids)).ids)})
 
     async def properties(self, request: web.Request) -> web.Response:
-        """The metadata indexes."""
+        """List the metadata indexes."""
         found = await (await self._index(request)).metadata_indexes()
         return ok(
             {
@@ -183,14 +183,14 @@ class VectorizeRest:
         )
 
     async def add_property(self, request: web.Request) -> web.Response:
-        """{propertyName, indexType: string, number or boolean}."""
+        """Let filters use a property: {propertyName, indexType}."""
         index = await self._index(request)
         body = await body_of(request, PropertyBody)
         mutation = await index.add_metadata_index(body.property_name, body.index_type)
         return ok({"mutationId": mutation})
 
     async def remove_property(self, request: web.Request) -> web.Response:
-        """{propertyName}."""
+        """Delete a metadata index: {propertyName}."""
         index = await self._index(request)
         name = (await body_of(request, NameBody)).property_name
         return ok({"mutationId": await index.remove_metadata_index(name)})
