@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,8 +39,14 @@ class Message:
         self.id: str = message["id"]
         self.timestamp = Date.at(message["timestamp_ms"] / 1000)
         self.attempts: int = message["attempts"]
-        self.body = _body(base64.b64decode(message["body"]), message["content_type"])
+        self._data = base64.b64decode(message["body"])
+        self._kind: str = message["content_type"]
         self._batch = batch
+
+    @functools.cached_property
+    def body(self) -> Any:
+        """As it was sent. Raises ValueError for what only JavaScript can read."""
+        return _body(self._data, self._kind)
 
     def ack(self) -> None:
         """Never deliver it again."""

@@ -79,10 +79,16 @@ async def _serve(listen: int, control: Control, log: Log) -> int:
     app = App(handlers, env, log, client, plan)
     await server.start()
     control.send(ready=handlers.names)
-    grace = await _obey(control, app)
+    running: set[asyncio.Task[None]] = set()
+    grace = await _obey(control, app, running)
     await server.finish(grace)
+    if running:
+        await asyncio.wait(running, timeout=grace)
     await app.settle(grace)
-    return 0
+    with contextlib.suppress(OSError):
+        await control.flush()
+    # At once: asyncio.run() would wait for tasks that swallow their cancellation.
+    os._exit(0)
 
 
 def _app(app: App | None) -> App:
@@ -90,9 +96,8 @@ def _app(app: App | None) -> App:
     return app
 
 
-async def _obey(control: Control, app: App) -> float:
+async def _obey(control: Control, app: App, running: set[asyncio.Task[None]]) -> float:
     """Take events until the node says stop; how many seconds of grace it gives."""
-    running: set[asyncio.Task[None]] = set()
     while (message := await control.receive()) is not None:
         if "stop" in message:
             return float(message["stop"])
