@@ -19,6 +19,7 @@ from skerry.storage.analytics.embedded import EmbeddedDataset
 from skerry.storage.cache.base import DEFAULT_BYTES, Cache, Caches
 from skerry.storage.cache.embedded import CacheStore
 from skerry.storage.d1.base import D1Database, D1Databases
+from skerry.storage.d1.counter import Moves, open_moves
 from skerry.storage.d1.embedded import SCHEMA as D1_SCHEMA
 from skerry.storage.d1.embedded import Connections, EmbeddedD1
 from skerry.storage.d1.registry import SCHEMA as D1_REGISTRY
@@ -77,6 +78,7 @@ class Stores:
         self.clock = clock
         self._databases: dict[Path, Database] = {}
         self._d1_connections: dict[Path, Connections] = {}
+        self._d1_moves: Moves | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._r2: dict[str, EmbeddedR2] = {}
         self._queues: dict[str, EmbeddedQueues] = {}
@@ -148,7 +150,9 @@ class Stores:
             if path not in self._databases:
                 await known.ensure(database, name)
             if path not in self._databases:
-                connections[path] = Connections()
+                if self._d1_moves is None:
+                    self._d1_moves = open_moves()
+                connections[path] = Connections(self._d1_moves)
                 self.database(path, D1_SCHEMA, setup=connections[path].setup)
             return self._databases[path], connections[path]
 

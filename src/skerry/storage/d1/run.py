@@ -1,0 +1,168 @@
+"""Running a user's statements on a connection, and the account of what they did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+
+from skerry.storage.d1 import limits
+from skerry.storage.d1.base import D1Error, D1Meta, D1Result, D1Statement
+from skerry.storage.d1.counter import Moves
+from skerry.storage.d1.guard import Guard
+from skerry.storage.d1.meter import Meter
+from skerry.storage.d1.split import split
+from skerry.storage.d1.values import bound, shown
+from skerry.storage.d1.words import OF_THE_FILE, d1_error
+
+SERVED_BY = "skerry"
+
+_SIZE = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+
+
+class NeedsWriter(Exception):
+    """A statement that looked like a reading one would write."""
+
+
+class Runner:
+    """Runs statements on one connection; used by one thread."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        moves: Moves | None,
+        *,
+        writes: bool,
+        seconds: float = limits.SECONDS,
+    ) -> None:
+        self._guard = Guard(connection, seconds)
+        self._meter = Meter(connection, moves)
+        self._writes = writes
+        self._columns: list[str] = []
+        self._room = 0
+
+    def run(self, connection: apsw.Connection, statements: Sequence[D1Statement]) -> list[D1Result]:
+        """One result for each. Raises D1Error; where this connection only reads, NeedsWriter."""
+        with self._request(connection):
+            return [self._one(connection, each, keep=True) for each in statements]
+
+    def load(self, connection: apsw.Connection, statements: Iterable[str]) -> tuple[int, D1Meta]:
+        """Run statements for their effects; how many, and their accounts added up."""
+        count = changes = read = written = 0
+        duration = 0.0
+        with self._request(connection):
+            for sql in statements:
+                meta = self._step(connection, sql, (), keep=False).meta
+                count += 1
+                changes += meta.changes
+                read += meta.rows_read
+                written += meta.rows_written
+                duration += meta.duration
+        return count, D1Meta(
+            served_by=SERVED_BY,
+            duration=round(duration, 4),
+            changes=changes,
+            last_row_id=connection.last_insert_rowid(),
+            changed_db=written > 0 or changes > 0,
+            size_after=size(connection),
+            rows_read=read,
+            rows_written=written,
+        )
+
+    @contextmanager
+    def _request(self, connection: apsw.Connection) -> Iterator[None]:
+        """What one request changes of the connection ends with it.
+
+        A deferred foreign key that is still broken fails here: the commit is not this request's
+        alone, and must not fail for the others.
+        """
+        self._room = limits.RESULT
+        try:
+            yield
+            if self._writes and connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
+                raise D1Error(limits.FOREIGN_KEY)
+        finally:
+            if self._guard.used_pragma:
+                self._guard.used_pragma = False
+                connection.execute(limits.RESET, can_cache=False)
+
+    def _one(self, connection: apsw.Connection, statement: D1Statement, keep: bool) -> D1Result:
+        parts = list(split(statement.sql))
+        if not parts:
+            raise D1Error(limits.NO_STATEMENT)
+        for part in parts[:-1]:
+            self._step(connection, part, (), keep=False)
+        return self._step(connection, parts[-1], bound(statement.params), keep=keep)
+
+    def _step(
+        self, connection: apsw.Connection, sql: str, params: tuple[Any, ...], *, keep: bool
+    ) -> D1Result:
+        began = time.perf_counter()
+        before = connection.total_changes()
+        self._columns = []
+        cursor = connection.cursor()
+        cursor.exec_trace = self._traced
+        self._meter.start()
+        self._guard.start()
+        try:
+            rows = self._rows(cursor.execute(sql, params or None), keep)
+        except OF_THE_FILE:
+            raise
+        except apsw.ReadOnlyError as error:
+            raise NeedsWriter from error
+        except apsw.Error as error:
+            raise d1_error(error) from error
+        except UnicodeDecodeError as error:
+            raise D1Error("a text of the result is not UTF-8; CAST it to BLOB") from error
+        finally:
+            self._guard.stop()
+        changes = connection.total_changes() - before
+        read, written = self._meter.stop(connection, len(rows), changes)
+        return D1Result(
+            self._columns,
+            rows if keep else [],
+            D1Meta(
+                served_by=SERVED_BY,
+                duration=round((time.perf_counter() - began) * 1000, 4),
+                changes=changes,
+                last_row_id=connection.last_insert_rowid(),
+                changed_db=written > 0 or changes > 0,
+                size_after=size(connection),
+                rows_read=read,
+                rows_written=written,
+            ),
+        )
+
+    def _rows(self, cursor: Iterator[tuple[Any, ...]], keep: bool) -> list[list[Any]]:
+        out = []
+        for row in cursor:
+            self._room -= 16 * len(row) + sum(
+                len(value) for value in row if isinstance(value, str | bytes)
+            )
+            if self._room < 0:
+                raise D1Error(limits.TOO_LARGE)
+            out.append(shown(row) if keep else [])
+        return out
+
+    def _traced(self, cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
+        """Called by apsw once a statement is prepared, before its first step."""
+        if cursor.is_explain:
+            self._columns = [column[0] for column in cursor.get_description()]
+            return True
+        if not self._writes and not cursor.is_readonly:
+            raise NeedsWriter
+        self._columns = [column[0] for column in cursor.get_description()]
+        self._guard.stop()
+        self._meter.prepared(cursor.connection, sql, bindings)
+        self._guard.start()
+        return True
+
+
+def size(connection: apsw.Connection) -> int:
+    """Bytes of the database."""
+    row = connection.execute(_SIZE).fetchone()
+    assert row is not None
+    return int(str(row[0]))
