@@ -70,7 +70,7 @@ class Node:
                 Execute(self.inference),
             ]
         )
-        self.stores = Stores(settings.data_dir)
+        self.stores = Stores(settings.data_dir, cache_bytes=settings.cache_size)
         self.logs = LogHub()
         self._runner: web.AppRunner | None = None
         self._workers: Workers | None = None

@@ -91,6 +91,8 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     """Seconds after which a worker that does not answer, and waits for nothing, is given up."""
     sandbox: bool = True
     """Run each worker in namespaces of its own (bubblewrap), where the system allows it."""
+    cache_size: int = 1 << 30
+    """Bytes that workers of one account may keep with the Cache API; the least used go first."""
     log_level: str = "info"
     """debug, info, warning or error."""
 

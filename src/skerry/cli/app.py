@@ -13,6 +13,7 @@ import typer
 import skerry
 from skerry.cli import bench, dev, doctor, models, models_change, options, serve, tail, version
 from skerry.cli import queues as queue_commands
+from skerry.cli import r2 as r2_commands
 from skerry.cli import run as run_command
 from skerry.cli import vectorize as vectorize_commands
 from skerry.errors import SkerryError
@@ -54,6 +55,7 @@ def build() -> typer.Typer:
     app.command("tail")(tail.tail)
     app.command("run")(run_command.run)
     app.add_typer(_models(), name="models")
+    app.add_typer(_r2(), name="r2")
     app.add_typer(_queues(), name="queues")
     app.add_typer(_vectorize(), name="vectorize")
     app.command("doctor")(doctor.doctor)
@@ -75,6 +77,24 @@ def _models() -> typer.Typer:
     group.command("pin")(models_change.pin)
     group.command("rm")(models_change.rm)
     group.command("import")(models_change.import_model)
+    return group
+
+
+def _r2() -> typer.Typer:
+    group = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="R2: buckets, and the objects in them."
+    )
+    bucket = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The buckets.")
+    bucket.command("create")(r2_commands.create)
+    bucket.command("list")(r2_commands.list_buckets)
+    bucket.command("delete")(r2_commands.delete)
+    group.add_typer(bucket, name="bucket")
+    objects = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The objects.")
+    objects.command("put")(r2_commands.put)
+    objects.command("get")(r2_commands.get)
+    objects.command("list")(r2_commands.list_objects)
+    objects.command("delete")(r2_commands.delete_object)
+    group.add_typer(objects, name="object")
     return group
 
 

@@ -27,7 +27,7 @@ def with_stores(settings: Settings, work: Callable[[Stores], Awaitable[T]]) -> T
     async def run() -> T:
         from skerry.storage.open import Stores
 
-        stores = Stores(settings.data_dir.expanduser())
+        stores = Stores(settings.data_dir.expanduser(), cache_bytes=settings.cache_size)
         try:
             return await work(stores)
         finally:

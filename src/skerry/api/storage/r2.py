@@ -51,7 +51,7 @@ class R2Rest:
         key = f"{one}/objects/{{key:(?s:.*)}}"
         return [
             web.get(BASE, stored(self.list)),
-            web.post(BASE, stored(self.create)),
+            web.post(BASE, stored(self.create, NewBucket)),
             web.get(one, stored(self.get)),
             web.patch(one, stored(self.change)),
             web.delete(one, stored(self.delete)),
