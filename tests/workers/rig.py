@@ -25,7 +25,7 @@ class WorkerRig:
 
     def __init__(self, folder: Path, tools: Toolchain, source: str, **fields: Any) -> None:
         self.root = folder / "project"
-        self.root.mkdir(parents=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         self.main = self.root / fields.pop("file", "index.ts")
         self.main.write_text(source)
         self._open = {name: fields.pop(name) for name in OPEN if name in fields}
