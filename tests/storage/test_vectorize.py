@@ -351,7 +351,7 @@ async def test_two_processes_see_each_other_s_writes(
 async def test_memory_that_is_far_behind_is_built_anew(
     stores: Stores, indexes: VectorIndexes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("skerry.storage.vectorize.embedded._KEPT", 3)
+    monkeypatch.setattr("skerry.storage.vectorize.rows._KEPT", 3)
     mine = await index_of(indexes)
     await mine.upsert([vector("a", 1, 0), vector("b", 0, 1)])
     assert len(await mine.query([1, 0], Query())) == 2

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from skerry.storage.vectorize.base import (
     Match,
     Query,
     Returned,
+    Vector,
     VectorError,
     VectorIndex,
     VectorIndexes,
@@ -29,6 +31,7 @@ MAX_BODY = 100 << 20
 """Bytes of the vectors of one call."""
 
 _SMALL = 1 << 20
+_LONG = 1 << 17
 
 T = TypeVar("T")
 
@@ -71,7 +74,8 @@ class VectorizeFace(BindingFace):
         if what == ("GET", "/info"):
             return info_object(await index.state())
         if what in (("POST", "/insert"), ("POST", "/upsert")):
-            vectors = vectors_of(await read_body(request, MAX_BODY, too_large), WORKER_BATCH)
+            data = await read_body(request, MAX_BODY, too_large)
+            vectors = await parsed(data, WORKER_BATCH)
             put = index.insert if request.path == "/insert" else index.upsert
             return {"mutationId": await put(vectors)}
         if what == ("POST", "/query"):
@@ -82,6 +86,13 @@ class VectorizeFace(BindingFace):
             ids = (await body_of(request, Ids)).ids
             return {"mutationId": await index.delete_by_ids(ids)}
         raise VectorError(f"{request.method} {request.path[:100]} is not known", status=404)
+
+
+async def parsed(data: bytes, most: int, *, discard: bool = False) -> list[Vector]:
+    """`vectors_of`, in a thread where it takes long."""
+    if len(data) < _LONG:
+        return vectors_of(data, most, discard=discard)
+    return await asyncio.to_thread(vectors_of, data, most, discard=discard)
 
 
 async def queried(index: VectorIndex, body: QueryBody) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from skerry.api.bindings.vectorize import (
     QueryBody,
     body_of,
     info_object,
+    parsed,
     queried,
     too_large,
 )
@@ -31,7 +32,6 @@ from skerry.storage.vectorize.base import (
     Vector,
     VectorIndex,
 )
-from skerry.storage.vectorize.check import vectors_of
 
 if TYPE_CHECKING:
     from skerry.storage.open import Stores
@@ -222,7 +222,7 @@ async def _vectors(request: web.Request) -> list[Vector]:
         data = await _file(request)
     else:
         data = await read_body(request, MAX_BODY, too_large)
-    return vectors_of(data, REST_BATCH, discard=behaviour == "discard")
+    return await parsed(data, REST_BATCH, discard=behaviour == "discard")
 
 
 async def _file(request: web.Request) -> bytes:

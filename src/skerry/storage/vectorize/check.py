@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import msgspec
 
@@ -25,9 +24,6 @@ from skerry.storage.vectorize.base import (
     Vector,
 )
 
-FLOAT32 = 3.4028234663852886e38
-"""The largest number of 32 bits."""
-
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{MAX_NAME - 1}}}")
 _decoder = msgspec.json.Decoder(Vector)
 _texts = msgspec.json.Decoder(str)
@@ -45,24 +41,13 @@ def check_index(name: str, config: IndexConfig) -> None:
         raise InvalidIndex(f"dimensions: {config.dimensions} is not from 1 to {MAX_DIMENSIONS}")
 
 
-def check_values(values: Sequence[float], dimensions: int, what: str) -> None:
-    """Raises InvalidVector, with the words that Cloudflare's clients know."""
-    if len(values) != dimensions:
-        raise InvalidVector(
-            f"invalid {what}, expected {dimensions} dimensions, and got {len(values)} dimensions"
-        )
-    if not all(-FLOAT32 <= value <= FLOAT32 for value in values):  # NaN is not, either
-        raise InvalidVector(f"invalid {what}, a value does not fit in 32 bits")
-
-
-def check_vector(vector: Vector, dimensions: int) -> str | None:
-    """The metadata as JSON. Raises InvalidVector."""
+def check_vector(vector: Vector) -> str | None:
+    """The metadata as JSON; the values are not looked at. Raises InvalidVector."""
     size = len(vector.id.encode("utf-8", "replace"))
     if not 1 <= size <= MAX_ID:
         raise InvalidVector(
             f"invalid vector id {vector.id[:70]!r}: {size} bytes, not from 1 to {MAX_ID}"
         )
-    check_values(vector.values, dimensions, f'vector for id="{vector.id}"')
     space = vector.namespace
     if space is not None and not 1 <= len(space.encode("utf-8", "replace")) <= MAX_NAMESPACE:
         raise InvalidVector(

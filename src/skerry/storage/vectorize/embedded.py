@@ -6,17 +6,18 @@ with what this or another process wrote by reading what is newer.
 
 from __future__ import annotations
 
+import asyncio
 import builtins
+import itertools
 import threading
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import apsw
-import msgspec
-import numpy as np
 
 from skerry.storage.sqlite import Database
+from skerry.storage.vectorize import rows
 from skerry.storage.vectorize.base import (
     MAX_DELETE,
     MAX_GET,
@@ -30,66 +31,22 @@ from skerry.storage.vectorize.base import (
     Match,
     PropertyType,
     Query,
-    TooMany,
     Vector,
     VectorError,
     VectorIndex,
     VectorPage,
 )
-from skerry.storage.vectorize.check import check_query, check_values, check_vector
+from skerry.storage.vectorize.check import check_query
 from skerry.storage.vectorize.filter import (
     check_property,
     conditions,
-    indexed_value,
-    property_of,
 )
-from skerry.storage.vectorize.memory import Memory
+from skerry.storage.vectorize.memory import Floats, Memory, Stored
 
-SCHEMA = (
-    """
-    CREATE TABLE state (
-        change INTEGER NOT NULL,
-        epoch INTEGER NOT NULL,      -- counts the changes of metadata indexes
-        forgotten INTEGER NOT NULL,  -- deletions up to this change are in no list any more
-        vectors INTEGER NOT NULL,
-        mutation TEXT NOT NULL,
-        mutation_ms INTEGER NOT NULL
-    ) STRICT;
-    INSERT INTO state VALUES (0, 0, 0, 0, '', 0);
-    CREATE TABLE vectors (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        id TEXT NOT NULL UNIQUE,
-        namespace TEXT,
-        numbers BLOB NOT NULL,       -- little-endian float32
-        metadata TEXT,
-        change INTEGER NOT NULL
-    ) STRICT;
-    CREATE INDEX vectors_change ON vectors (change);
-    CREATE TABLE gone (change INTEGER NOT NULL, id TEXT NOT NULL) STRICT;
-    CREATE INDEX gone_change ON gone (change);
-    CREATE TABLE properties (name TEXT PRIMARY KEY, type TEXT NOT NULL) STRICT;
-    CREATE TRIGGER vector_in AFTER INSERT ON vectors BEGIN
-        UPDATE state SET vectors = vectors + 1;
-    END;
-    CREATE TRIGGER vector_out AFTER DELETE ON vectors BEGIN
-        UPDATE state SET vectors = vectors - 1;
-        INSERT INTO gone SELECT change, old.id FROM state;
-    END;
-    """,
-)
-
-_KEPT = 10_000
-"""Changes whose deletions stay listed; memory that is further behind is built anew."""
-
-_INSERT = (
-    "INSERT INTO vectors (id, namespace, numbers, metadata, change) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (id) DO NOTHING"
-)
-_UPSERT = (
-    "INSERT INTO vectors (id, namespace, numbers, metadata, change) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (id) DO UPDATE SET namespace = excluded.namespace, numbers = excluded.numbers,"
-    " metadata = excluded.metadata, change = excluded.change"
-)
+_PART = 2000
+"""Vectors that are read at a time."""
+_MANY = 20_000
+"""Numbers whose checks would hold up the event loop."""
 
 
 class EmbeddedIndex(VectorIndex):
@@ -108,19 +65,22 @@ class EmbeddedIndex(VectorIndex):
         """Epoch and change that `_memory` has."""
 
     async def insert(self, vectors: Sequence[Vector]) -> str:
-        return await self._put(_INSERT, vectors)
+        return await self._put(rows.INSERT, vectors)
 
     async def upsert(self, vectors: Sequence[Vector]) -> str:
-        return await self._put(_UPSERT, vectors)
+        return await self._put(rows.UPSERT, vectors)
 
     async def _put(self, statement: str, vectors: Sequence[Vector]) -> str:
         mutation, now = self._mutation()
         dimensions = self.details.config.dimensions
-        rows = [_row(each, dimensions) for each in vectors]
+        if len(vectors) * dimensions > _MANY:
+            stored = await asyncio.to_thread(rows.stored_rows, vectors, dimensions)
+        else:
+            stored = rows.stored_rows(vectors, dimensions)
 
         def work(connection: apsw.Connection) -> str:
-            change = _changed(connection, mutation, now)
-            connection.executemany(statement, [(*row, change) for row in rows])
+            change = rows.changed(connection, mutation, now)
+            connection.executemany(statement, [(*row, change) for row in stored])
             held: Any = connection.execute("SELECT vectors FROM state").get
             if held > MAX_VECTORS:
                 raise VectorError(f"an index holds at most {MAX_VECTORS} vectors", code=40014)
@@ -129,11 +89,11 @@ class EmbeddedIndex(VectorIndex):
         return await self._database.write(work)
 
     async def delete_by_ids(self, ids: Sequence[str]) -> str:
-        _count(ids, MAX_DELETE)
+        rows.check_count(ids, MAX_DELETE)
         mutation, now = self._mutation()
 
         def work(connection: apsw.Connection) -> str:
-            _changed(connection, mutation, now)
+            rows.changed(connection, mutation, now)
             connection.executemany("DELETE FROM vectors WHERE id = ?", [(each,) for each in ids])
             return mutation
 
@@ -141,11 +101,14 @@ class EmbeddedIndex(VectorIndex):
 
     async def query(self, target: Sequence[float] | str, query: Query) -> builtins.list[Match]:
         check_query(query)
-        if not isinstance(target, str):
-            check_values(target, self.details.config.dimensions, "query vector")
+        numbers_or_id: Floats | str = (
+            target
+            if isinstance(target, str)
+            else rows.float32(target, self.details.config.dimensions, "query vector")
+        )
 
         def work(connection: apsw.Connection) -> builtins.list[Match]:
-            numbers = _numbers(connection, target)
+            numbers = rows.numbers_of(connection, numbers_or_id)
             if numbers is None:
                 return []
             with self._lock:
@@ -155,12 +118,12 @@ class EmbeddedIndex(VectorIndex):
                 }
                 asked = [] if query.filter is None else conditions(query.filter, kinds)
                 found = memory.search(numbers, query.top_k, query.namespace, asked)
-            return _matches(connection, found, query, kinds)
+            return rows.matches(connection, found, query, kinds)
 
         return await self._database.read(work)
 
     async def get_by_ids(self, ids: Sequence[str]) -> builtins.list[Vector]:
-        _count(ids, MAX_GET)
+        rows.check_count(ids, MAX_GET)
 
         def work(connection: apsw.Connection) -> builtins.list[Vector]:
             out = []
@@ -173,9 +136,9 @@ class EmbeddedIndex(VectorIndex):
                     out.append(
                         Vector(
                             id=ident,
-                            values=_floats(numbers),
+                            values=rows.floats(numbers),
                             namespace=namespace,
-                            metadata=_decoded(metadata),
+                            metadata=rows.decoded(metadata),
                         )
                     )
             return out
@@ -206,36 +169,36 @@ class EmbeddedIndex(VectorIndex):
             after = int(cursor)
 
         def work(connection: apsw.Connection) -> VectorPage:
-            rows: Any = connection.execute(
+            found: Any = connection.execute(
                 "SELECT seq, id FROM vectors WHERE seq > ? ORDER BY seq LIMIT ?",
                 (after, count + 1),
             ).fetchall()
-            page = rows[:count]
+            page = found[:count]
             total: Any = connection.execute("SELECT vectors FROM state").get
             return VectorPage(
                 ids=[ident for _, ident in page],
                 total=total,
-                cursor=str(page[-1][0]) if len(rows) > count else None,
+                cursor=str(page[-1][0]) if len(found) > count else None,
             )
 
         return await self._database.read(work)
 
     async def metadata_indexes(self) -> dict[str, PropertyType]:
-        return await self._database.read(_properties)
+        return await self._database.read(rows.properties)
 
     async def add_metadata_index(self, name: str, kind: PropertyType) -> str:
         check_property(name)
         mutation, now = self._mutation()
 
         def work(connection: apsw.Connection) -> str:
-            known = _properties(connection)
+            known = rows.properties(connection)
             if name in known:
                 raise InvalidFilter(f"{name} has a metadata index, of type {known[name]}")
             if len(known) >= MAX_METADATA_INDEXES:
                 raise InvalidFilter(f"an index has at most {MAX_METADATA_INDEXES} metadata indexes")
             connection.execute("INSERT INTO properties VALUES (?, ?)", (name, kind))
             connection.execute("UPDATE state SET epoch = epoch + 1")
-            _changed(connection, mutation, now)
+            rows.changed(connection, mutation, now)
             return mutation
 
         return await self._database.write(work)
@@ -248,7 +211,7 @@ class EmbeddedIndex(VectorIndex):
             if not connection.changes():
                 raise InvalidFilter(f"{name[:100]!r} has no metadata index")
             connection.execute("UPDATE state SET epoch = epoch + 1")
-            _changed(connection, mutation, now)
+            rows.changed(connection, mutation, now)
             return mutation
 
         return await self._database.write(work)
@@ -262,107 +225,17 @@ class EmbeddedIndex(VectorIndex):
         epoch, change, forgotten = row
         memory, (seen_epoch, seen) = self._memory, self._seen
         if memory is None or epoch != seen_epoch or seen < forgotten:
-            memory, seen = Memory(self.details.config, _properties(connection)), -1
+            memory, seen = Memory(self.details.config, rows.properties(connection)), -1
         if change != seen:
             # What was deleted and put again is in both lists: deletions come first.
             for (ident,) in connection.execute("SELECT id FROM gone WHERE change > ?", (seen,)):
                 memory.remove(str(ident))
-            rows: Any = connection.execute(
+            newer = connection.execute(
                 "SELECT id, numbers, namespace, metadata FROM vectors WHERE change > ?", (seen,)
             )
-            for ident, numbers, namespace, metadata in rows:
-                memory.put(ident, numbers, namespace, _decoded(metadata) if memory.columns else {})
+            while part := [Stored(*row) for row in itertools.islice(newer, _PART)]:
+                if memory.columns:
+                    part = [each._replace(metadata=rows.decoded(each.metadata)) for each in part]
+                memory.put(part)
         self._memory, self._seen = memory, (epoch, change)
         return memory
-
-
-def _row(vector: Vector, dimensions: int) -> tuple[str, str | None, bytes, str | None]:
-    """Id, namespace, numbers and metadata as they are stored. Raises InvalidVector."""
-    metadata = check_vector(vector, dimensions)
-    numbers = np.asarray(vector.values, dtype="<f4").tobytes()
-    return vector.id, vector.namespace, numbers, metadata
-
-
-def _changed(connection: apsw.Connection, mutation: str, now: int) -> int:
-    """Count a mutation; its number."""
-    connection.execute(
-        "UPDATE state SET change = change + 1, mutation = ?, mutation_ms = ?", (mutation, now)
-    )
-    change: Any = connection.execute("SELECT change FROM state").get
-    if change % 1000 == 0:
-        connection.execute("DELETE FROM gone WHERE change <= ?", (change - _KEPT,))
-        connection.execute("UPDATE state SET forgotten = max(forgotten, change - ?)", (_KEPT,))
-    return int(change)
-
-
-def _properties(connection: apsw.Connection) -> dict[str, PropertyType]:
-    rows: Any = connection.execute("SELECT name, type FROM properties ORDER BY name")
-    return dict(rows)
-
-
-def _numbers(connection: apsw.Connection, target: Sequence[float] | str) -> Any:
-    if not isinstance(target, str):
-        return np.asarray(target, dtype="<f4")
-    found: Any = connection.execute("SELECT numbers FROM vectors WHERE id = ?", (target,)).get
-    return None if found is None else np.frombuffer(found, dtype="<f4")
-
-
-def _matches(
-    connection: apsw.Connection,
-    found: Sequence[tuple[str, float]],
-    query: Query,
-    kinds: dict[str, PropertyType],
-) -> list[Match]:
-    out: list[Match] = []
-    for ident, score in found:
-        row: Any = connection.execute(
-            "SELECT namespace, numbers, metadata FROM vectors WHERE id = ?", (ident,)
-        ).fetchone()
-        if row is None:  # the lock orders memory and file, so this is a fault worth hearing of
-            raise VectorError(f"vector {ident!r} is in memory and not in the file", status=500)
-        namespace, numbers, metadata = row
-        out.append(
-            Match(
-                id=ident,
-                score=score,
-                namespace=namespace,
-                values=_floats(numbers) if query.return_values else None,
-                metadata=_shown(_decoded(metadata), query, kinds),
-            )
-        )
-    return out
-
-
-def _shown(
-    metadata: dict[str, Any] | None, query: Query, kinds: dict[str, PropertyType]
-) -> dict[str, Any] | None:
-    if query.return_metadata == "none" or metadata is None:
-        return None
-    if query.return_metadata == "all":
-        return metadata
-    shown: dict[str, Any] = {}
-    for name, kind in kinds.items():
-        value = property_of(metadata, name)
-        if indexed_value(value, kind) is not None:
-            *path, last = name.split(".")
-            place = shown
-            for part in path:
-                place = place.setdefault(part, {})
-            place[last] = indexed_value(value, kind) if kind == "string" else value
-    return shown
-
-
-def _floats(numbers: bytes) -> list[float]:
-    return [float(each) for each in np.frombuffer(numbers, dtype="<f4")]
-
-
-def _decoded(metadata: str | None) -> dict[str, Any] | None:
-    if metadata is None:
-        return None
-    found: dict[str, Any] = msgspec.json.decode(metadata)
-    return found
-
-
-def _count(ids: Sequence[str], most: int) -> None:
-    if len(ids) > most:
-        raise TooMany(f"too many ids in payload; max id count is {most}")

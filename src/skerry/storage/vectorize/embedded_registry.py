@@ -112,8 +112,8 @@ class EmbeddedIndexes(VectorIndexes):
         details = await self._get(name)
         known = self._open.get(details.id)
         if known is None:
-            from skerry.storage.vectorize.embedded import SCHEMA as INDEX_SCHEMA
             from skerry.storage.vectorize.embedded import EmbeddedIndex
+            from skerry.storage.vectorize.rows import SCHEMA as INDEX_SCHEMA
 
             database = self._databases.database(self._file(details.id), INDEX_SCHEMA)
             known = self._open[details.id] = EmbeddedIndex(details, database, self._clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,15 @@ _ROOM = 64
 """Rows of an empty index."""
 
 Floats = NDArray[np.float32]
+
+
+class Stored(NamedTuple):
+    """A vector as it is stored. numbers: little-endian float32."""
+
+    id: str
+    numbers: bytes
+    namespace: str | None
+    metadata: Any
 
 
 class Memory:
@@ -36,16 +45,18 @@ class Memory:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def put(self, ident: str, values: bytes, namespace: str | None, metadata: Any) -> None:
-        """Add or replace a vector; values: little-endian float32."""
-        row = self._rows.get(ident)
-        if row is None:
-            row = self._row(ident)
-        self._matrix[row] = self._prepared(np.frombuffer(values, dtype="<f4"))
-        self._live[row] = True
-        self._spaces[row] = self._space_codes.setdefault(namespace, len(self._space_codes))
+    def put(self, vectors: Sequence[Stored]) -> None:
+        """Add or replace vectors, each id once."""
+        rows = [self._row(each.id) for each in vectors]
+        numbers = b"".join(each.numbers for each in vectors)
+        table = np.frombuffer(numbers, dtype="<f4").reshape(len(rows), -1)
+        self._matrix[rows] = self._prepared(table)
+        self._live[rows] = True
+        codes = self._space_codes
+        self._spaces[rows] = [codes.setdefault(each.namespace, len(codes)) for each in vectors]
         for name, column in self.columns.items():
-            column.set(row, property_of(metadata, name))
+            for row, each in zip(rows, vectors, strict=True):
+                column.set(row, property_of(each.metadata, name))
 
     def remove(self, ident: str) -> None:
         """Forget a vector, if it is there."""
@@ -67,7 +78,7 @@ class Memory:
         rows = np.flatnonzero(mask)
         if not len(rows):
             return []
-        query = self._prepared(query)
+        query = self._prepared(query[None])[0]
         far = self._far(rows, query)
         if len(rows) > top_k:
             near = np.argpartition(far, top_k - 1)[:top_k]
@@ -105,12 +116,15 @@ class Memory:
         if self._metric != "cosine":
             return values
         exact = values.astype(np.float64)
-        length = np.linalg.norm(exact)
-        scaled = exact / length if length > 0 else exact
-        out: Floats = scaled.astype(np.float32)
+        length = np.linalg.norm(exact, axis=1, keepdims=True)
+        out: Floats = (exact / np.where(length > 0, length, 1)).astype(np.float32)
         return out
 
     def _row(self, ident: str) -> int:
+        """The row of an id; a new one where it has none."""
+        known = self._rows.get(ident)
+        if known is not None:
+            return known
         if self._free:
             row = self._free.pop()
             self._ids[row] = ident
