@@ -165,6 +165,8 @@ class PythonHost(WorkerHost):
             "cf": options.cf, "timeout": options.timeout, "verbose": options.verbose,
             "reserved": pattern(options.reserved, test_scheduled=options.test_scheduled),
             "test_scheduled": options.test_scheduled,
+            "assets": project.assets is not None,
+            "public": self._listener.family != socket.AF_UNIX,
         }  # fmt: skip
 
     def _said(self, line: bytes, level: str) -> None:

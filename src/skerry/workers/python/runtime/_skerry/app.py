@@ -9,6 +9,7 @@ from html import escape
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from _skerry.bindings.fetchers import Files
 from _skerry.bindings.plan import Env
 from _skerry.client import Client
 from _skerry.context import CURRENT, Context
@@ -33,6 +34,7 @@ PAGE = (
     '<body style="font-family:system-ui;max-width:46rem;margin:3rem auto;padding:0 1rem">'
     "<h1>Error 1101</h1><h2>Worker threw exception</h2><pre>{}</pre>"
 )
+CLIENT = "cf-connecting-ip"
 INTERNAL = "x-skerry-"
 """Headers of the node's own begin so; a handler does not see them."""
 
@@ -52,19 +54,26 @@ class App:
         self._event = float(plan["event"])
         self._verbose = bool(plan["verbose"])
         self._special = Special(self, plan)
+        self._files = Files(client) if plan["assets"] else None
+        self._public = bool(plan["public"])
         self._contexts: set[Context] = set()
         self._count = 0
 
     async def answer(self, connection: Connection, incoming: Incoming) -> None:
         """One HTTP request. The client leaving cancels the handler, but not its waitUntil work."""
         try:
-            request, ray = self._request(incoming)
+            request, ray = self._request(incoming, connection.peer)
         except (TypeError, ValueError) as error:
             await self._plain(connection, 400, f"this request cannot be read: {error}")
             return
         if self._special.takes(request.url):
             await self._special.answer(connection, request)
             return
+        if self._files is not None:
+            found = await self._files.answer(request)
+            if found is not None:
+                await self.send(connection, found)
+                return
         context = self._begin(ray)
         try:
             response = await self._within(self._fetch(request, context), self._timeout)
@@ -147,18 +156,22 @@ class App:
         flush = asyncio.ensure_future(context.settled())
         flush.add_done_callback(lambda _: self._contexts.discard(context))
 
-    def _request(self, incoming: Incoming) -> tuple[Request, str]:
+    def _request(self, incoming: Incoming, peer: str) -> tuple[Request, str]:
         self._count += 1
         scheme, host, ray = "http", "localhost", f"{self._count:x}"
         shown: Pairs = []
         for name, value in incoming.headers:
             low = name.lower()
+            if self._public and low == CLIENT:
+                continue  # whoever connects to us is the client, whatever it says
             if not low.startswith(INTERNAL):
                 shown.append((low, value))
                 if low == "host":
                     host = value
                 elif low == "cf-ray":
                     ray = value
+        if self._public and peer:
+            shown.append((CLIENT, peer))
         target = incoming.target
         url = target if target.startswith(("http://", "https://")) else f"{scheme}://{host}{target}"
         body = ReadableStream(incoming.body()) if incoming.has_body else None

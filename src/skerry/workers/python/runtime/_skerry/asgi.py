@@ -133,6 +133,8 @@ class _Exchange:
         self._head: asyncio.Future[tuple[int, Headers]]
         self._begun: tuple[int, Headers] | None = None
         self._gone = asyncio.Event()
+        self._complete = False
+        """The application has sent its last piece."""
 
     async def answer(self) -> Response:
         self._head = asyncio.get_running_loop().create_future()
@@ -142,7 +144,7 @@ class _Exchange:
         except asyncio.CancelledError:
             task.cancel()
             raise
-        current().waitUntil(_quiet(task))
+        current().waitUntil(self._after(task))
         return Response(self._body(task), status=status, headers=headers)
 
     def _body(self, task: asyncio.Future[None]) -> ReadableStream | None:
@@ -161,8 +163,15 @@ class _Exchange:
             self._gone.set()
             if not whole:
                 task.cancel()
-        if task.done():
+        if not self._complete:
             await task
+
+    async def _after(self, task: asyncio.Future[None]) -> None:
+        """What the application does after its answer. Before its end, the body tells a failure."""
+        await asyncio.wait((task,))
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._complete:
+            RUNTIME.get().log.exception(error)
 
     async def _run(self) -> None:
         try:
@@ -207,18 +216,12 @@ class _Exchange:
             if event.get("body"):
                 await self._chunks.put(bytes(event["body"]))
             if not event.get("more_body"):
+                self._complete = True
                 await self._chunks.put(None)
 
 
 def _text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-async def _quiet(task: asyncio.Future[None]) -> None:
-    """What the application does after its answer; its failure is reported by the body."""
-    await asyncio.wait((task,))
-    if not task.cancelled() and task.exception() is not None:
-        RUNTIME.get().log.exception(task.exception() or RuntimeError())
 
 
 async def websocket(app: Any, request: Any, env: Any = None) -> Response:

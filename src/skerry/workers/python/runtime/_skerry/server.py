@@ -77,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._keep = True
         self._ended = False
+        self._finishing = False
         self._upgraded: Callable[[bytes | None], None] | None = None
         self.request: Incoming | None = None
         self.transport: asyncio.Transport
@@ -99,16 +100,14 @@ class Connection(asyncio.Protocol):
             self._refuse(error)
 
     def eof_received(self) -> bool:
-        """Half closed: the request that is under way is still answered."""
+        """The client left, unless we shut the reading side ourselves: then what it had sent before
+        is still answered."""
         self._ended = True
         if self._upgraded is not None:
             self._upgraded(None)
-        elif self.request is None:
             return False
-        elif self._decoder is not None and not self._decoder.done:
-            self._cut()
-            return False
-        return True
+        self._cut()
+        return self._finishing and self.request is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.left(self)
@@ -127,6 +126,12 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     @property
+    def peer(self) -> str:
+        """The client's address; empty on a unix socket."""
+        found = self.transport.get_extra_info("peername")
+        return str(found[0]) if isinstance(found, tuple) else ""
+
+    @property
     def idle(self) -> bool:
         return self.request is None and not self._buffer
 
@@ -138,6 +143,7 @@ class Connection(asyncio.Protocol):
         """
         self._keep = False
         if self.idle:
+            self._finishing = True
             with contextlib.suppress(OSError):
                 self.transport.get_extra_info("socket").shutdown(socket.SHUT_RD)
 

@@ -14,7 +14,10 @@ from _skerry.server import flatten
 from _skerry.streams import ReadableStream, as_bytes
 from _skerry.wire import format_head
 
-CACHE = ":cache"
+CACHE, ASSETS = ":cache", ":assets"
+TO_WORKER = "x-skerry-to-worker"
+"""Header of the node's answer that means: no file, ask the worker."""
+NOT_PASSED = frozenset(("host", "content-length", "transfer-encoding", "connection", "upgrade"))
 
 
 class Fetcher:
@@ -33,6 +36,30 @@ class Fetcher:
             f"{self._name}.{name}: a binding to another worker has fetch(); its methods cannot be"
             " called from Python"
         )
+
+
+class Files:
+    """The project's static files, asked before the worker is."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def answer(self, request: Request) -> Response | None:
+        """The file; None where the worker is to answer."""
+        parts = urlsplit(request.url)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        sent = [(PROTO_HEADER, parts.scheme)]
+        sent += [pair for pair in request.headers.raw() if pair[0].lower() not in NOT_PASSED]
+        method = str(request.js_object.method)
+        reply = await self._client.request(ASSETS, method, target, sent, host=parts.netloc)
+        if reply.header(TO_WORKER):
+            await reply.read()
+            return None
+        empty = reply.status in (204, 304) or method == "HEAD"
+        return Response(
+            None if empty else ReadableStream(reply.body), status=reply.status,
+            status_text=reply.reason, headers=reply.headers,
+        )  # fmt: skip
 
 
 class Caches:
@@ -96,8 +123,7 @@ class Cache:
         sent = [(PROTO_HEADER, parts.scheme)]
         if self._name is not None:
             sent.append(("cf-cache-namespace", self._name))
-        dropped = ("host", "content-length", "transfer-encoding", "connection")
-        sent += [pair for pair in headers.raw() if pair[0].lower() not in dropped]
+        sent += [pair for pair in headers.raw() if pair[0].lower() not in NOT_PASSED]
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return await self._client.request(CACHE, method, target, sent, body, host=parts.netloc)
 
