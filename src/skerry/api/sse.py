@@ -97,6 +97,8 @@ async def send(
             except Exception as error:  # the boundary: a stream never ends silently
                 await response.write(error_event(fault(error, "a stream"), form))
             await response.write_eof()
+    except ConnectionError:
+        pass  # the client has gone: nobody is left to be told
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()
