@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from skerry.errors import StorageError
+from skerry.storage.open import Stores
 from skerry.storage.queues.base import (
     BacklogFull,
     BatchCount,
@@ -196,6 +197,34 @@ async def test_retention_deletes_but_not_what_is_being_consumed(
         assert await rig.bodies() == [b"new"]
     assert "1 messages were kept for its whole retention" in caplog.text
     assert (await rig.queue.settle(PLAIN, [held.lease_id], [])).acked == 1
+
+
+async def test_a_sweep_deletes_what_nobody_consumes(tmp_path: Path) -> None:
+    clock = Clock()
+    stores = Stores(tmp_path, clock=clock)
+    try:
+        for account in ("a", "b"):
+            await stores.queues(account).create("q", QueueSettings(message_retention_period=60))
+            for _ in range(12):
+                await stores.queue(account, "q").send(texts(*"x" * 100))
+        assert await stores.sweep() == 0
+        clock.now += 61
+        await stores.queue("a", "q").send(texts("young"))
+        assert await stores.queue("a", "q").ready(10) == (1, clock.now)
+        assert await stores.sweep() == 2400
+        assert (await stores.queue("a", "q").metrics()).backlog_count == 1
+    finally:
+        await stores.close()
+
+
+async def test_a_great_many_that_expired_are_never_delivered(rig: Rig) -> None:
+    await rig.queues.create("jobs", QueueSettings(message_retention_period=60))
+    for _ in range(12):
+        await rig.queue.send(texts(*"x" * 100))
+    rig.clock.now += 61
+    await rig.queue.send(texts("young"))
+    assert await rig.bodies() == [b"young"]
+    assert (await rig.queue.metrics()).backlog_count == 201
 
 
 async def test_pausing_stops_delivery_and_keeps_messages(rig: Rig) -> None:

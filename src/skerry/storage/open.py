@@ -93,14 +93,20 @@ class Stores:
             self._sweeper = asyncio.ensure_future(self._sweep_forever())
 
     async def sweep(self) -> int:
-        """Delete expired KV entries of every account; answers how many."""
-        found = await asyncio.to_thread(lambda: list(self._accounts.glob("*/kv/kv.sqlite")))
+        """Delete expired KV entries and queue messages of every account; answers how many."""
         total = 0
-        for path in found:
-            namespaces = EmbeddedNamespaces(self._kv(path.parent.parent.name))
+        for account in await self._accounts_with("kv/kv.sqlite"):
+            namespaces = EmbeddedNamespaces(self._kv(account))
             while count := await namespaces.sweep(self.clock()):
                 total += count
+        for account in await self._accounts_with("queues/queues.sqlite"):
+            while count := await self._queues_of(account).sweep():
+                total += count
         return total
+
+    async def _accounts_with(self, file: str) -> list[str]:
+        found = await asyncio.to_thread(lambda: list(self._accounts.glob(f"*/{file}")))
+        return [path.parent.parent.name for path in found]
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -108,7 +114,7 @@ class Stores:
             try:
                 await self.sweep()
             except StorageError as error:
-                log.warning("expired keys stay for now: %s", error)
+                log.warning("what has expired stays for now: %s", error)
 
     def folder(self, account: str, kind: str) -> Path:
         """Where the stores of one kind of an account are; it may not exist yet."""
@@ -204,6 +210,9 @@ class Stores:
 
     def queues(self, account: str) -> QueueRegistry:
         """The queues of an account."""
+        return self._queues_of(account)
+
+    def _queues_of(self, account: str) -> EmbeddedQueues:
         if account not in self._queues:
             path = self.folder(account, "queues") / "queues.sqlite"
             database = self.database(path, QUEUES_SCHEMA)

@@ -99,12 +99,7 @@ class EmbeddedQueue(Queue):
         return taken.settled
 
     def _tell(self, taken: rows.Taken, consumer: ConsumerSettings) -> None:
-        if taken.expired:
-            log.warning(
-                "queue %s: %d messages were kept for its whole retention and are deleted",
-                self.name,
-                taken.expired,
-            )
+        tell_expired(self.name, taken.expired)
         if not taken.given_up:
             return
         tries = consumer.max_retries + 1
@@ -172,3 +167,11 @@ class EmbeddedQueue(Queue):
 
     async def wait(self, seconds: float) -> None:
         await self._bells.wait(self.name, seconds)
+
+
+def tell_expired(name: str, count: int) -> None:
+    """A loss is told, even one that was configured."""
+    if count:
+        log.warning(
+            "queue %s: %d messages were kept for its whole retention and are deleted", name, count
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 import msgspec
@@ -22,7 +22,7 @@ from skerry.storage.queues.base import (
 )
 from skerry.storage.queues.bell import Bells
 from skerry.storage.queues.check import check_consumer, check_name
-from skerry.storage.queues.embedded import EmbeddedQueue
+from skerry.storage.queues.embedded import EmbeddedQueue, tell_expired
 from skerry.storage.queues.registry import (
     ConsumerExists,
     ConsumerInfo,
@@ -56,6 +56,24 @@ class EmbeddedQueues(QueueRegistry):
 
     def queue(self, name: str) -> Queue:
         return EmbeddedQueue(name, self._database, self._bells, self._clock)
+
+    async def sweep(self) -> int:
+        """Delete messages that were kept for their queue's retention, also where nobody consumes;
+        answers how many, at most some at a time."""
+        now = self._now()
+
+        def work(connection: apsw.Connection) -> dict[str, int]:
+            names: Any = connection.execute("SELECT name FROM queues").fetchall()
+            return {
+                name: rows.expire(connection, found, now)
+                for (name,) in names
+                if (found := rows.find(connection, name)) is not None
+            }
+
+        counts = await self._database.write(work)
+        for name, count in counts.items():
+            tell_expired(name, count)
+        return sum(counts.values())
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

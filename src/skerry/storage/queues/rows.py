@@ -18,6 +18,9 @@ from skerry.storage.queues.base import (
     Settled,
 )
 
+_EXPIRED = 1000
+"""Messages that one transaction deletes for their age."""
+
 
 class QueueRow(NamedTuple):
     """What sending and leasing need to know of a queue."""
@@ -114,19 +117,23 @@ def ready(connection: apsw.Connection, name: str, most: int, now: int) -> tuple[
     times = [
         time
         for (time,) in connection.execute(
-            "SELECT visible_ms FROM messages WHERE queue = ? ORDER BY visible_ms LIMIT ?",
-            (row.key, most),
+            "SELECT visible_ms FROM messages WHERE queue = ? AND sent_ms > ?"
+            " ORDER BY visible_ms LIMIT ?",
+            (row.key, now - row.retention * 1000, most),
         )
     ]
     return sum(time <= now for time in times), times[0] if times else None
 
 
 def expire(connection: apsw.Connection, queue: QueueRow, now: int) -> int:
-    """Delete what has been kept for the queue's retention and is not being consumed just now."""
+    """Delete what has been kept for the queue's retention and is not being consumed just now.
+
+    At most some at a time; the others are not leased any more.
+    """
     connection.execute(
-        "DELETE FROM messages WHERE queue = ? AND sent_ms <= ?"
-        " AND (lease IS NULL OR visible_ms <= ?)",
-        (queue.key, now - queue.retention * 1000, now),
+        "DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE queue = ?"
+        " AND sent_ms <= ? AND (lease IS NULL OR visible_ms <= ?) LIMIT ?)",
+        (queue.key, now - queue.retention * 1000, now, _EXPIRED),
     )
     return connection.changes()
 
@@ -149,8 +156,9 @@ def lease(
     while len(messages) < most:
         rows: list[Any] = connection.execute(
             "SELECT seq, id, body, content_type, sent_ms, attempts FROM messages"
-            " WHERE queue = ? AND visible_ms <= ? ORDER BY visible_ms, seq LIMIT ?",
-            (queue.key, now, most - len(messages)),
+            " WHERE queue = ? AND visible_ms <= ? AND sent_ms > ?"
+            " ORDER BY visible_ms, seq LIMIT ?",
+            (queue.key, now, now - queue.retention * 1000, most - len(messages)),
         ).fetchall()
         if not rows:
             break
