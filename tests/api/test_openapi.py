@@ -102,6 +102,24 @@ async def test_pages_stand_alone(rig: Rig) -> None:
                     assert got.status in (200, 503), link
 
 
+async def test_the_home_page_s_example_asks_the_node_that_shows_it(rig: Rig) -> None:
+    async with rig.http.get(f"{rig.url}/") as got:
+        text = await got.text()
+    assert f"curl {rig.url}/client/v4/accounts/local/ai/run/@skerry/minilm-sst2" in text
+    async with rig.http.get(f"{rig.url}/", headers={"Host": "a<script>"}) as got:
+        assert "<script" not in await got.text()
+
+
+async def test_the_docs_lead_to_their_parts_and_show_code_as_code(rig: Rig) -> None:
+    async with rig.http.get(f"{rig.url}/docs") as got:
+        text = await got.text()
+    for tag in (await document(rig))["tags"]:
+        assert f'href="#{tag["name"]}"' in text
+    prose = text.partition('id="schemas"')[0]
+    assert "<code>stream</code> true" in prose
+    assert "`" not in re.sub(r"<pre>.*?</pre>", "", prose, flags=re.DOTALL)
+
+
 async def test_the_docs_name_every_path_and_code(rig: Rig) -> None:
     found = await document(rig)
     async with rig.http.get(f"{rig.url}/docs") as got:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
@@ -33,16 +34,14 @@ pre{background:var(--soft);padding:.7rem;overflow:auto;border-radius:.4rem;max-h
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.92rem}
 th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0}
+td code{overflow-wrap:break-word}
 td,th{border-bottom:1px solid var(--line)}
-summary{cursor:pointer}
+summary{cursor:pointer;margin-top:.4rem}
 a:focus-visible,summary:focus-visible{outline:3px solid var(--link);outline-offset:2px}
 """
 
 
-_LINKS = (
-    '<p><a href="/openapi.json">OpenAPI document</a> · <a href="#tasks">Tasks</a> · '
-    '<a href="#errors">Errors</a> · <a href="#schemas">Other bodies</a></p>'
-)
+_QUOTED = re.compile("`([^`]+)`")
 
 
 class Pages:
@@ -52,7 +51,7 @@ class Pages:
         found = document(tasks, version)
         self._json = msgspec.json.encode(found)
         self._docs = _page(f"Skerry {version}: API", _docs(found))
-        self._home = _page("Skerry", _home(version))
+        self._version = version
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -71,7 +70,7 @@ class Pages:
 
     async def home(self, request: web.Request) -> web.Response:
         """Where to go on from here."""
-        return _html(self._home)
+        return _html(_page("Skerry", _home(self._version, f"{request.scheme}://{request.host}")))
 
 
 def _html(body: bytes) -> web.Response:
@@ -101,7 +100,7 @@ def _page(title: str, body: str) -> bytes:
     ).encode()
 
 
-def _home(version: str) -> str:
+def _home(version: str, url: str) -> str:
     return (
         f"<h1>Skerry {escape(version)}</h1>"
         "<p>Workers AI models, answering on this machine.</p>"
@@ -110,7 +109,7 @@ def _home(version: str) -> str:
         '<li><a href="/v1/models">Models</a></li>'
         '<li><a href="/readyz">Is it ready?</a></li></ul>'
         "<p>Try it:</p><pre><code>"
-        "curl http://127.0.0.1:8787/client/v4/accounts/local/ai/run/@skerry/minilm-sst2 \\\n"
+        f"curl {escape(url)}/client/v4/accounts/local/ai/run/@skerry/minilm-sst2 \\\n"
         "  -d '{&quot;text&quot;: &quot;A lovely flat.&quot;}'</code></pre>"
     )
 
@@ -119,11 +118,12 @@ def _docs(found: Mapping[str, Any]) -> str:
     info = found["info"]
     parts = [
         f"<h1>{escape(info['title'])} {escape(info['version'])}: API</h1>",
-        f"<p>{escape(info['description'])}</p>",
-        _LINKS,
+        f"<p>{_prose(info['description'])}</p>",
+        _contents(tag["name"] for tag in found["tags"]),
     ]
     for tag in found["tags"]:
-        parts.append(f"<h2>{escape(tag['name'])}</h2><p>{escape(tag['description'])}</p>")
+        name = escape(tag["name"])
+        parts.append(f'<h2 id="{name}">{name}</h2><p>{_prose(tag["description"])}</p>')
         parts += [
             _operation(path, method, item[method], item.get("parameters", []))
             for path, item in found["paths"].items()
@@ -139,19 +139,33 @@ def _docs(found: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
+def _contents(tags: Iterable[str]) -> str:
+    """Links to the parts of the page."""
+    places = {tag: f"#{tag}" for tag in tags}
+    places |= {"Tasks": "#tasks", "Errors": "#errors", "Other bodies": "#schemas"}
+    places["OpenAPI document"] = "/openapi.json"
+    links = (f'<a href="{escape(at)}">{escape(name)}</a>' for name, at in places.items())
+    return f"<nav>{' · '.join(links)}</nav>"
+
+
+def _prose(text: str) -> str:
+    """A text as HTML; what stands between backticks is code."""
+    return _QUOTED.sub(r"<code>\1</code>", escape(text))
+
+
 def _operation(path: str, method: str, what: Mapping[str, Any], shared: list[Any]) -> str:
     rows = [
         (
             f"<code>{escape(each['name'])}</code>",
             escape(each["in"]) + (", required" if each.get("required") else ""),
-            escape(each.get("description", "")),
+            _prose(each.get("description", "")),
         )
         for each in [*shared, *what.get("parameters", [])]
     ]
     head = (
         f'<h3 id="{escape(what["operationId"])}"><span class="verb">{method.upper()}</span> '
-        f"<code>{escape(path)}</code></h3><p>{escape(what['summary'])}."
-        f" {escape(what.get('description', ''))}</p>"
+        f"<code>{escape(path)}</code></h3><p>{_prose(what['summary'])}."
+        f" {_prose(what.get('description', ''))}</p>"
     )
     text = [head]
     if rows:
@@ -185,7 +199,7 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
         (
             f"<code>{escape(field)}</code>",
             escape(_kind(what)) + (", required" if field in required else ""),
-            escape(what.get("description", "")),
+            _prose(what.get("description", "")),
         )
         for field, what in schema.get("properties", {}).items()
     ]
@@ -215,7 +229,7 @@ def _errors(rows: Iterable[Mapping[str, Any]]) -> str:
                 str(row["code"]),
                 str(row["status"]),
                 f"<code>{escape(row['openai_code'])}</code>",
-                escape(row["meaning"]),
+                _prose(row["meaning"]),
             )
             for row in rows
         ],
