@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.acceptance.bad_inputs import BAD, MODELS, Bad
@@ -79,14 +80,17 @@ def send(link: http.client.HTTPConnection, bad: Bad, body: bytes) -> tuple[int, 
     return answer.status, json.loads(answer.read())
 
 
-def main(word: str = "") -> int:
-    """Print a table, slowest first; 1 where anything took longer than LIMIT."""
-    rows: list[tuple[float, float, float, str]] = []
+Row = tuple[str, float, float, float]
+"""Name; seconds: median, best, held."""
+
+
+def measure(word: str = "") -> list[Row]:
+    """Send every request whose name has `word` in it; slowest first."""
+    spans = []
     with node() as (host, port):
         ours, theirs = multiprocessing.Pipe()
         pinger = multiprocessing.Process(target=_ping, args=(host, port, theirs))
         pinger.start()
-        spans = []
         for bad in BAD:
             if not re.search(word, bad.name):
                 continue
@@ -95,7 +99,7 @@ def main(word: str = "") -> int:
                 link = http.client.HTTPConnection(host, port, timeout=10)
                 begun = time.monotonic()
                 status, answer = send(link, bad, body)
-                spans.append((bad.name, begun, time.monotonic(), len(body)))
+                spans.append((bad.name, begun, time.monotonic()))
                 link.close()
                 if status != bad.status:
                     print(bad.name, "expected", bad.status, "got", status, str(answer)[:300])
@@ -103,20 +107,43 @@ def main(word: str = "") -> int:
         ours.send(None)
         pings = ours.recv()
         pinger.join()
-        alone = sorted(end - begun for begun, end in pings)
+    rows: list[Row] = []
     for name in dict.fromkeys(span[0] for span in spans):
-        own = [span for span in spans if span[0] == name]
-        took = sorted(end - begun for _, begun, end, _ in own)
+        own = [(begun, end) for each, begun, end in spans if each == name]
+        took = sorted(end - begun for begun, end in own)
         held = [
             max((to - at for at, to in pings if at < end and to > begun), default=0.0)
-            for _, begun, end, _ in own
+            for begun, end in own
         ]
-        rows.append((took[len(took) // 2], took[0], sorted(held)[len(held) // 2], name))
+        rows.append((name, took[len(took) // 2], took[0], sorted(held)[len(held) // 2]))
+    return sorted(rows, key=lambda row: -row[1])
+
+
+def run() -> dict[str, Any]:
+    """The suite; see bench/README.md."""
+    rows = measure()
+    slowest = 1e3 * max(best for _, _, best, _ in rows)
+    held = 1e3 * max(held for _, _, _, held in rows)
+    return {
+        "title": "Bad input",
+        "about": f"How long {len(rows)} bad requests take to be refused, {REPEAT} times each; the"
+        " twelve slowest. The body's way over the loopback is part of it: about 2 ms a megabyte.",
+        "rows": [[name, 1e3 * middle, "ms"] for name, middle, _, _ in rows[:12]],
+        "checks": [
+            [f"slowest, best of {REPEAT}, ms", slowest, "< 100", slowest < 1e3 * LIMIT],
+            ["another's request held up at most, ms", held, "< 100", held < 1e3 * LIMIT],
+        ],
+        "raw": [dict(zip(("name", "median", "best", "held"), row, strict=True)) for row in rows],
+    }
+
+
+def main(word: str = "") -> int:
+    """Print a table, slowest first; 1 where anything took longer than LIMIT."""
+    rows = measure(word)
     print(f"{'median':>8} {'best':>8} {'held':>8}   request (ms)")
-    for median, best, held_up, name in sorted(rows, reverse=True):
-        print(f"{median * 1e3:8.1f} {best * 1e3:8.1f} {held_up * 1e3:8.1f}   {name}")
-    print(f"pings: {len(alone)}, median {alone[len(alone) // 2] * 1e3:.1f} ms")
-    return int(any(row[1] > LIMIT for row in rows))
+    for name, middle, best, held in rows:
+        print(f"{middle * 1e3:8.1f} {best * 1e3:8.1f} {held * 1e3:8.1f}   {name}")
+    return int(any(best > LIMIT for _, _, best, _ in rows))
 
 
 if __name__ == "__main__":

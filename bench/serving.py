@@ -24,6 +24,7 @@ class Node:
 
     def __init__(self, url: str, process: subprocess.Popen[str]) -> None:
         self.url = url
+        self.pid = process.pid
         self._process = psutil.Process(process.pid)
 
     def run_url(self, model: str) -> str:

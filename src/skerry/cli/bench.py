@@ -13,7 +13,7 @@ import skerry
 from skerry.cli import options
 from skerry.errors import SkerryError
 
-SUITES = ("overhead", "embed", "chat", "quality")
+SUITES = ("overhead", "embed", "chat", "bad_input", "soak", "quality")
 
 Suites = Annotated[
     list[str] | None,
