@@ -11,7 +11,21 @@ from typing import Annotated
 import typer
 
 import skerry
-from skerry.cli import bench, dev, doctor, models, models_change, options, serve, tail, version
+from skerry.cli import (
+    bench,
+    d1_migrations,
+    dev,
+    doctor,
+    kv_bulk,
+    models,
+    models_change,
+    options,
+    serve,
+    tail,
+    version,
+)
+from skerry.cli import d1 as d1_commands
+from skerry.cli import kv as kv_commands
 from skerry.cli import queues as queue_commands
 from skerry.cli import r2 as r2_commands
 from skerry.cli import run as run_command
@@ -55,6 +69,8 @@ def build() -> typer.Typer:
     app.command("tail")(tail.tail)
     app.command("run")(run_command.run)
     app.add_typer(_models(), name="models")
+    app.add_typer(_kv(), name="kv")
+    app.add_typer(_d1(), name="d1")
     app.add_typer(_r2(), name="r2")
     app.add_typer(_queues(), name="queues")
     app.add_typer(_vectorize(), name="vectorize")
@@ -77,6 +93,48 @@ def _models() -> typer.Typer:
     group.command("pin")(models_change.pin)
     group.command("rm")(models_change.rm)
     group.command("import")(models_change.import_model)
+    return group
+
+
+def _kv() -> typer.Typer:
+    group = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="KV: namespaces, and the keys in them."
+    )
+    namespace = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The namespaces.")
+    namespace.command("create")(kv_commands.create)
+    namespace.command("list")(kv_commands.list_namespaces)
+    namespace.command("delete")(kv_commands.delete)
+    group.add_typer(namespace, name="namespace")
+    key = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Single keys.")
+    key.command("put")(kv_commands.put)
+    key.command("get")(kv_commands.get)
+    key.command("list")(kv_commands.list_keys)
+    key.command("delete")(kv_commands.delete_key)
+    group.add_typer(key, name="key")
+    bulk = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Many keys at once.")
+    bulk.command("put")(kv_bulk.put)
+    bulk.command("get")(kv_bulk.get)
+    bulk.command("delete")(kv_bulk.delete)
+    group.add_typer(bulk, name="bulk")
+    return group
+
+
+def _d1() -> typer.Typer:
+    group = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="D1: databases, SQL and migrations."
+    )
+    group.command("create")(d1_commands.create)
+    group.command("list")(d1_commands.list_databases)
+    group.command("delete")(d1_commands.delete)
+    group.command("execute")(d1_commands.execute)
+    group.command("export")(d1_commands.export)
+    migrations = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="Changes of a schema, in numbered files."
+    )
+    migrations.command("create")(d1_migrations.create)
+    migrations.command("list")(d1_migrations.list_migrations)
+    migrations.command("apply")(d1_migrations.apply)
+    group.add_typer(migrations, name="migrations")
     return group
 
 

@@ -27,6 +27,7 @@ _WORDS = {
     "consumer": "A consumer's id.",
     "index": "An index's name.",
     "database": "A database's id.",
+    "file": "A file's name, as `import` or `export` gave it.",
 }
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
