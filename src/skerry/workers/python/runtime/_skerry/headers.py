@@ -99,7 +99,7 @@ class Headers:
         return self.entries()
 
     def keys(self) -> Iterator[str]:
-        return (name for name, _ in self.entries())
+        return iter(sorted({name.lower() for name, _ in self._pairs}))
 
     def values(self) -> Iterator[str]:
         return (value for _, value in self.entries())

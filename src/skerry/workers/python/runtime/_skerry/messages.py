@@ -160,11 +160,11 @@ class Response(Body):
     def _init_headers(status: Any, more: dict[str, Any]) -> Any:
         return (status if isinstance(status, dict) else more).get("headers")
 
-    def json(self, *args: Any, **kwargs: Any) -> Any:
+    def json(self: Any, *args: Any, **kwargs: Any) -> Any:
         """Read a response, or (called on the class) make one of its first argument."""
         if isinstance(self, Response):
-            return super().json(**kwargs)
-        return Response.from_json(self, *args, **kwargs)  # type: ignore[unreachable]  # called on the class
+            return Body.json(self)
+        return Response.from_json(self, *args, **kwargs)
 
     @staticmethod
     def redirect(url: Any, status: Any = HTTPStatus.FOUND) -> Response:
