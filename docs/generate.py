@@ -17,11 +17,14 @@ from skerry.api.storage.document import storage_document
 from skerry.catalog.catalog import Catalog
 from skerry.catalog.entry import Entry
 from skerry.cli.app import build
+from skerry.workers.wrangler.keys import PROJECT
+from skerry.workers.wrangler.schema import Kind, tables_of
 
 DOCS = Path(__file__).parent
 MARK = "<!-- Made by docs/generate.py: change the source, then run `make docs-update`. -->\n"
 STORES_BEGIN = "<!-- Made by docs/generate.py of the routes of the stores. -->\n"
 STORES_END = "\n<!-- End of what is made. -->\n"
+KEYS_BEGIN = "<!-- Made by docs/generate.py of the tables of keys. -->\n"
 
 
 def pages() -> dict[Path, str]:
@@ -32,6 +35,7 @@ def pages() -> dict[Path, str]:
         DOCS / "errors.md": error_codes(),
         DOCS / "catalog.md": catalog(),
         DOCS / "api.md": api(),
+        DOCS / "projects.md": projects(),
         DOCS.parent / "NOTICE": notice(),
     }
 
@@ -49,6 +53,37 @@ def api() -> str:
             if method != "parameters"
         ]
     return "".join([before, STORES_BEGIN, "\n", "\n".join(lines), "\n", STORES_END, after])
+
+
+def projects() -> str:
+    """docs/projects.md, with its tables of wrangler's keys made of their classification."""
+    text = (DOCS / "projects.md").read_text()
+    before, rest = text.split(KEYS_BEGIN)
+    _, after = rest.split(STORES_END)
+    scopes = {"inherited": "taken over", "own": "its own", "top": "top level only"}
+    keys = sorted(PROJECT.keys, key=lambda key: key.name)
+    lines = ["| supported | in an environment | within it |", "|---|---|---|"]
+    for key in keys:
+        if key.support == "supported":
+            within = "" if key.name == "env" else "<br>".join(_within(key.kind))
+            lines.append(f"| `{key.name}` | {scopes[key.scope]} | {within} |")
+    for support, head in (("no effect", "without effect here"), ("unsupported", "not supported")):
+        lines += ["", f"| {head} | |", "|---|---|"]
+        lines += [f"| `{key.name}` | {key.note} |" for key in keys if key.support == support]
+    return "".join([before, KEYS_BEGIN, "\n", "\n".join(lines), "\n", STORES_END, after])
+
+
+def _within(kind: Kind, path: str = "") -> Iterator[str]:
+    """The keys of the tables within a value: those that work, then each other with its reason."""
+    keys = [key for table in tables_of(kind) for key in table.keys]
+    works = [f"`{path}{key.name}`" for key in keys if key.support == "supported"]
+    if works:
+        yield ", ".join(works)
+    for key in keys:
+        if key.support == "supported":
+            yield from _within(key.kind, f"{path}{key.name}.")
+        else:
+            yield f"`{path}{key.name}`: {key.support}, {key.note}"
 
 
 def setting_docs() -> dict[str, str]:

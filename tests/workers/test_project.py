@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -296,6 +297,8 @@ def test_a_configuration_that_is_not_text_or_too_large(folder: Folder) -> None:
         ({"minify": "yes"}, '5:12: `minify` must be true or false, not "yes"'),
         ({"route": "a/*", "routes": ["b/*"]}, "cannot stand together"),
         ({"routes": [{"pattern": "a", "zone_id": "1", "zone_name": "2"}]}, "not both"),
+        ({"routes": ["a.test/*", "/x"]}, "7:3: the route '/x' has no host"),
+        ({"route": "a.*/x"}, "only at the start"),
         ({"define": {"A": 1}}, "6:8: `define.A` must be a string"),
         ({"site": {"bucket": "x"}}, "5:2: `site` is not supported: Workers Sites; use `assets"),
         ({"pages_build_output_dir": "x"}, "a Pages project"),
@@ -376,6 +379,17 @@ def test_a_rate_limit_among_the_unsafe_bindings(folder: Folder) -> None:
     project = folder.load({"unsafe": {"bindings": [{**item, "simple": simple}]}})
     assert project.bindings == (RateLimitBinding(name="L", namespace_id="7", limit=3, period=60),)
     assert "simple` is missing" in folder.fault({"unsafe": {"bindings": [item]}})
+
+
+def test_the_version_is_the_entry_module_as_it_stands(folder: Folder) -> None:
+    changes = {"version_metadata": {"binding": "VERSION"}, "vars": {"A": "1"}}
+    os.utime(folder.root / "src/index.ts", (1767225600.25, 1767225600.25))
+    first = folder.load(changes).vars["VERSION"]
+    assert (first["tag"], first["timestamp"]) == ("", "2026-01-01T00:00:00.250Z")
+    assert folder.load(changes).vars == {"A": "1", "VERSION": first}
+    folder.write("src/index.ts", "export default { }")
+    assert folder.load(changes).vars["VERSION"]["id"] != first["id"]
+    assert "given twice" in folder.fault({**changes, "vars": {"VERSION": "1"}})
 
 
 def test_names_and_dates_that_are_missing(folder: Folder) -> None:

@@ -86,7 +86,7 @@ class RouteTable(Generic[T]):
         self._patterns = sorted(patterns, key=lambda each: each[0].weight, reverse=True)
 
     def match(self, host: str, target: str, scheme: str = "http") -> T | None:
-        """Whose a request is; None: nobody's. host: as its header has it; target: path and query."""
+        """Whose a request is, if anybody's. host: as its header has it; target: path and query."""
         plain = _plain(host)
         bare = plain if plain.endswith("]") else plain.rpartition(":")[0] or plain
         if not target.startswith("/"):

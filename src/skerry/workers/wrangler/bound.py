@@ -48,6 +48,9 @@ class Bound:
         for binding, way in self._all():
             self._check_name(binding.name, way, seen)
             out.append(binding)
+        version = self.chosen.get("version_metadata", {}).get("binding")
+        if version is not None:
+            self._check_name(version, self.chosen.way("version_metadata") or (), seen)
         variables = self.chosen.way("vars")
         for name in self.chosen.get("vars", {}):
             if name in seen and variables is not None:

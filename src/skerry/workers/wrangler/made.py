@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import uuid
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from skerry.errors import ProjectError
 from skerry.workers.cron import CronExpression, InvalidCron
 from skerry.workers.diagnostics import Diagnostic, Level
 from skerry.workers.project import (
@@ -21,6 +24,7 @@ from skerry.workers.project import (
     Route,
     Secrets,
 )
+from skerry.workers.routes import Pattern
 from skerry.workers.wrangler.bound import Bound
 from skerry.workers.wrangler.document import Document, Keys
 from skerry.workers.wrangler.environment import Chosen
@@ -65,7 +69,7 @@ class _Maker:
             language=language,
             compatibility_date=self.compatibility_date(),
             compatibility_flags=self.flags(),
-            vars=get("vars", {}),
+            vars=get("vars", {}) | self.version(main),
             secrets=secrets,
             bindings=bindings,
             consumers=consumers,
@@ -113,6 +117,22 @@ class _Maker:
             known = ", ".join(self.languages)
             self.say("error", f"`main` must be a {known} file, not {main.name}", way)
         return main, language or "javascript"
+
+    def version(self, main: Path | None) -> dict[str, Any]:
+        """`version_metadata`: a version is the entry module as it stands, its time when it was
+        saved."""
+        binding = self.chosen.get("version_metadata", {}).get("binding")
+        if binding is None or main is None or not main.is_file():
+            return {}
+        digest = hashlib.sha256(main.read_bytes()).digest()
+        saved = datetime.fromtimestamp(main.stat().st_mtime, UTC)
+        return {
+            binding: {
+                "id": str(uuid.UUID(bytes=digest[:16], version=4)),
+                "tag": "",
+                "timestamp": saved.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            }
+        }
 
     def path(self, name: str) -> Path | None:
         """The absolute path that a key names."""
@@ -237,8 +257,13 @@ class _Maker:
             made = Route(**fields)
             if made.zone_id is not None and made.zone_name is not None:
                 self.say("error", "a route has `zone_id` or `zone_name`, not both", way)
-            if made.pattern:
-                out.append(made)
+            if not made.pattern:
+                continue  # wrangler, too, takes an empty one for none
+            try:
+                Pattern.read(made)
+            except ProjectError as error:
+                self.say("error", str(error), way)
+            out.append(made)
         return tuple(out)
 
     def rules(self) -> tuple[ModuleRule, ...]:

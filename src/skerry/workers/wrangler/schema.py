@@ -109,6 +109,15 @@ def refused(
     return Key(name, kind or Anything(), "unsupported", note, fatal=fatal, scope=scope)
 
 
+def tables_of(kind: Kind) -> Iterator[Table]:
+    """The tables that a value of this kind, or its items, may be."""
+    for each in _within([kind]):
+        if isinstance(each, Table):
+            yield each
+        elif isinstance(each, MapOf):
+            yield from tables_of(each.item)
+
+
 def classify(kind: Kind, way: Keys) -> Key | None:
     """The key that decides about `way` (names; list indexes are skipped) in a value of `kind`.
 
