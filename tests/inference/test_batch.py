@@ -17,30 +17,41 @@ def items(of: list[int]) -> list[Item[str]]:
     return [Item(length, seq, 0, "job") for seq, length in enumerate(of)]
 
 
-@given(lengths, st.integers(1, 20), st.integers(1, 400))
+def padding(batch: list[Item[str]]) -> int:
+    return sum(batch[-1].length - item.length for item in batch)
+
+
+bounds = (st.integers(1, 20), st.integers(1, 400), st.integers(0, 60))
+
+
+@given(lengths, *bounds)
 def test_a_batch_keeps_to_its_bounds_and_loses_nothing(
-    of: list[int], rows: int, tokens: int
+    of: list[int], rows: int, tokens: int, spare: int
 ) -> None:
     waiting = items(of)
-    batch, rest = choose(waiting, rows, tokens)
+    batch, rest = choose(waiting, rows, tokens, spare)
     assert sorted(batch + rest) == sorted(waiting)
     assert 1 <= len(batch) <= rows
     assert batch == sorted(batch)
     assert len(batch) == 1 or len(batch) * batch[-1].length <= tokens
+    assert padding(batch) <= spare
     assert min(waiting, key=lambda item: item.seq) in batch, "the oldest is never passed over"
-    if len(waiting) <= rows and len(waiting) * max(of) <= tokens:
+    whole = sorted(waiting)
+    if len(whole) <= rows and len(whole) * max(of) <= tokens and padding(whole) <= spare:
         assert not rest, "what fits is taken at once"
 
 
-@given(lengths, st.integers(1, 20), st.integers(1, 400))
-def test_a_batch_is_as_full_as_its_neighbours_allow(of: list[int], rows: int, tokens: int) -> None:
-    batch, rest = choose(items(of), rows, tokens)
+@given(lengths, *bounds)
+def test_a_batch_is_as_full_as_its_neighbours_allow(
+    of: list[int], rows: int, tokens: int, spare: int
+) -> None:
+    batch, rest = choose(items(of), rows, tokens, spare)
     if len(batch) < rows:
-        grown = len(batch) + 1
         shorter = [item for item in rest if item < batch[0]]
         longer = [item for item in rest if item > batch[-1]]
-        assert not shorter or grown * batch[-1].length > tokens
-        assert not longer or grown * min(longer).length > tokens
+        for more in ([max(shorter), *batch] if shorter else [], [*batch, *longer[:1]]):
+            if len(more) > len(batch):
+                assert len(more) * more[-1].length > tokens or padding(more) > spare
 
 
 @settings(max_examples=30, deadline=None)
@@ -48,7 +59,7 @@ def test_a_batch_is_as_full_as_its_neighbours_allow(of: list[int], rows: int, to
 def test_streams_take_every_row_once(
     of: list[list[int]], rows: int, tokens: int, streams: int
 ) -> None:
-    queue: BatchQueue[int] = BatchQueue(rows, tokens, lambda job: True)
+    queue: BatchQueue[int] = BatchQueue(rows, tokens, 8, lambda job: True)
     taken: list[tuple[int, int]] = []
     total = sum(map(len, of))
     all_taken = threading.Event()
@@ -74,7 +85,7 @@ def test_streams_take_every_row_once(
 
 
 def test_idle_streams_share_what_comes() -> None:
-    queue: BatchQueue[str] = BatchQueue(64, 10_000, lambda job: True)
+    queue: BatchQueue[str] = BatchQueue(64, 10_000, 8, lambda job: True)
     sizes: list[int] = []
     lock = threading.Lock()
     both = threading.Barrier(2)
@@ -98,6 +109,6 @@ def test_idle_streams_share_what_comes() -> None:
 
 def test_a_dead_job_is_not_taken() -> None:
     dead = {"b"}
-    queue: BatchQueue[str] = BatchQueue(8, 100, lambda job: job not in dead)
+    queue: BatchQueue[str] = BatchQueue(8, 100, 8, lambda job: job not in dead)
     queue.put([("a", [1]), ("b", [1, 1]), ("c", [1])])
     assert [item.job for item in queue.take()] == ["a", "c"]

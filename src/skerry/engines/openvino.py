@@ -88,17 +88,18 @@ class OpenVino(TensorEngine):
             compiled = ov.Core().compile_model(str(path), "CPU", config)
         except RuntimeError as error:
             raise EngineError(f"{files.name}: OpenVINO cannot load {path.name}: {error}") from error
-        return cls(files.name, compiled, choice.streams)
+        return cls(files.name, compiled, ov.Tensor, choice.streams)
 
-    def __init__(self, model: str, compiled: Any, streams: int) -> None:
+    def __init__(self, model: str, compiled: Any, tensor: Any, streams: int) -> None:
         self._model = model
         self._compiled = compiled
         self._inputs = {
-            name: (port.get_any_name(), port.element_type.to_dtype())
+            name: (port, port.element_type.to_dtype())
             for port in compiled.inputs
             for name in port.get_names()
         }
         self._outputs = [port.get_any_name() for port in compiled.outputs]
+        self._tensor = tensor
         self._requests = [compiled.create_infer_request() for _ in range(streams)]
         self.capacity = streams
 
@@ -110,16 +111,20 @@ class OpenVino(TensorEngine):
     def infer(self, feeds: Feeds, stream: int) -> Feeds:
         """Feeds that the graph lacks are dropped; the GIL is free while the graph runs."""
         request = self._requests[stream]
-        arrays = {}
+        arrays = []
         for name, array in feeds.items():
             if name in self._inputs:
                 port, dtype = self._inputs[name]
-                # Shared, not copied: OpenVINO reads the arrays only until infer returns.
-                arrays[port] = np.ascontiguousarray(array, dtype)
+                arrays.append((port, np.ascontiguousarray(array, dtype)))
         try:
-            request.infer(arrays, share_inputs=True)
+            # Shared, not copied: OpenVINO reads the arrays only until `wait` returns. The package's
+            # own `infer` does the same at twice the cost in Python (0.4 ms a batch).
+            for port, array in arrays:
+                request.set_tensor(port, self._tensor(array, shared_memory=True))
+            request.start_async()
+            request.wait()
         except RuntimeError as error:
-            shapes = {name: list(array.shape) for name, array in arrays.items()}
+            shapes = {port.get_any_name(): list(array.shape) for port, array in arrays}
             raise EngineError(
                 f"{self._model}: OpenVINO failed on inputs {shapes}: {error}"
             ) from error

@@ -13,7 +13,7 @@ class Item(NamedTuple, Generic[T]):
     """A row that waits. Tuples sort by length, then by age, without a key function."""
 
     length: int
-    """Tokens, or 1."""
+    """Tokens that it takes in a batch of its like, or 1."""
     seq: int
     """Its place in the order of arrival; unique."""
     row: int
@@ -22,30 +22,38 @@ class Item(NamedTuple, Generic[T]):
 
 
 def choose(
-    waiting: Sequence[Item[T]], rows: int, tokens: int
+    waiting: Sequence[Item[T]], rows: int, tokens: int, spare: int
 ) -> tuple[list[Item[T]], list[Item[T]]]:
     """(batch, rest): up to `rows` items of like length, always with the oldest of all.
 
     Both come sorted by length. rows x longest of the batch is at most `tokens`, but for a single
-    row that is longer on its own. Because the oldest is always in, sorting starves nobody.
+    row that is longer on its own. At most `spare` tokens of it are padding: rows that would cost
+    more make a batch of their own. Because the oldest is always in, sorting starves nobody.
     """
     ordered = sorted(waiting)
-    count = len(ordered)
-    if count <= rows and count * ordered[-1].length <= tokens:
-        return ordered, []
-    oldest = min(range(count), key=lambda at: ordered[at].seq)
-    low, high = oldest, oldest + 1
+    low = min(range(len(ordered)), key=lambda at: ordered[at].seq)
+    high = low + 1
+    longest = ordered[low].length
+    padding = 0
     while high - low < rows:
-        grown = high - low + 1
-        longest = ordered[high - 1].length
-        down = low > 0 and grown * longest <= tokens
-        up = high < count and grown * ordered[high].length <= tokens
-        if up and down:
-            up = ordered[high].length - longest <= ordered[low].length - ordered[low - 1].length
-        if up:
-            high += 1
-        elif down:
+        count = high - low
+        below = longest - ordered[low - 1].length if low else None
+        above = (ordered[high].length - longest) * count if high < len(ordered) else None
+        if below is not None and (count + 1) * longest > tokens:
+            below = None
+        if above is not None and (count + 1) * ordered[high].length > tokens:
+            above = None
+        if below is not None and (above is None or below < above):
+            if padding + below > spare:
+                break
+            padding += below
             low -= 1
+        elif above is not None:
+            if padding + above > spare:
+                break
+            padding += above
+            longest = ordered[high].length
+            high += 1
         else:
             break
     return ordered[low:high], ordered[:low] + ordered[high:]
@@ -55,12 +63,14 @@ class BatchQueue(Generic[T]):
     """Rows in, batches out. Thread-safe.
 
     rows: most rows of a batch.  tokens: most rows x longest row of a batch.
+    spare: most tokens of padding in a batch.
     alive: False for a job whose rows need not run; called when a stream takes.
     """
 
-    def __init__(self, rows: int, tokens: int, alive: Callable[[T], bool]) -> None:
+    def __init__(self, rows: int, tokens: int, spare: int, alive: Callable[[T], bool]) -> None:
         self._rows = rows
         self._tokens = tokens
+        self._spare = spare
         self._alive = alive
         self._waiting: list[Item[T]] = []
         self._seq = 0
@@ -98,7 +108,7 @@ class BatchQueue(Generic[T]):
                     # Streams that were woken and have not got here yet count as idle.
                     share = -(-len(self._waiting) // (self._idle + 1))
                     batch, self._waiting = choose(
-                        self._waiting, min(share, self._rows), self._tokens
+                        self._waiting, min(share, self._rows), self._tokens, self._spare
                     )
                     return batch
                 self._idle += 1

@@ -41,7 +41,7 @@ class RowServer:
         self._jobs: dict[int, Job] = {}
         self._lock = threading.Lock()
         self._queue: BatchQueue[Job] = BatchQueue(
-            processor.max_rows, processor.max_length, self._alive
+            processor.max_rows, processor.max_length, processor.spare, self._alive
         )
         self.capacity = max(1, engine.capacity)
         self._threads = [
@@ -94,7 +94,7 @@ class RowServer:
                 job.rows = rows
                 job.left = len(rows)
                 job.results = [None] * len(rows)
-                queued.append((job, [row.length for row in rows]))
+                queued.append((job, [self._processor.padded(row.length) for row in rows]))
         if queued:
             self._queue.put(queued)
         if failures:

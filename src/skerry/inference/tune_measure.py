@@ -23,7 +23,7 @@ from skerry.errors import EngineError
 from skerry.inference.runner import resident_bytes
 from skerry.inference.tune_accuracy import compare, results
 from skerry.inference.tune_report import Accuracy
-from skerry.inference.tune_traffic import Traffic
+from skerry.inference.tune_traffic import Callers, Traffic
 from skerry.inference.tune_workload import calls_of
 from skerry.tasks.base import (
     Call,
@@ -131,11 +131,11 @@ class Subject:
         self, rows: RowProcessor, engine: TensorEngine, seconds: float
     ) -> dict[str, float]:
         """Served as the runner does, but for the socket: the graph alone is not what counts."""
-        with Traffic(rows, engine, workload(self.task)) as traffic:
+        with Traffic(rows, engine, workload(self.task)) as traffic, Callers() as callers:
             traffic.run(32, seconds / 2)  # graphs are compiled per shape and stream
             return {
                 "single": traffic.run(1, seconds / 2),
-                **{f"{count} at once": traffic.run(count, seconds) for count in AT_ONCE},
+                **{f"{count} at once": traffic.run(count, seconds, callers) for count in AT_ONCE},
             }
 
     def _call_rates(self, engine: CallEngine) -> tuple[dict[str, float], str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skerry.tasks.base import Feeds, Row, RowProcessor
-from skerry.tasks.tokens import Tokens
+from skerry.tasks.base import Feeds, Row
+from skerry.tasks.tokens import TokenRows
 from skerry.types import Inputs, Usage
 
 MAX_CONTEXTS = 100
@@ -61,18 +61,12 @@ def rerank_output() -> dict[str, Any]:
     }
 
 
-class RerankProcessor(RowProcessor):
+class RerankProcessor(TokenRows):
     """One row per context: query and context together; sigmoid of the one logit is the score."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
 
     def prepare(self, inputs: Inputs) -> list[Row]:
         query = inputs["query"]
         return self._tokens.pairs([(query, part["text"]) for part in inputs["contexts"]])
-
-    def collate(self, rows: Sequence[Row]) -> Feeds:
-        return self._tokens.collate(rows)
 
     def split(self, outputs: Feeds, count: int) -> list[Any]:
         found = outputs.get("logits")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from skerry.tasks.base import Feeds, ModelFiles, Row, RowProcessor, Task
 from skerry.tasks.labels import labels, softmax
 from skerry.tasks.rerank import RerankProcessor, rerank_input, rerank_output
-from skerry.tasks.tokens import Tokens
+from skerry.tasks.tokens import TokenRows, Tokens
 from skerry.types import Inputs, Usage
 
 
@@ -68,11 +68,11 @@ class TextClassification(Task):
         return TextClassificationProcessor(Tokens(files), labels(files))
 
 
-class TextClassificationProcessor(RowProcessor):
+class TextClassificationProcessor(TokenRows):
     """Tokenises; softmax over `logits` [rows, classes]."""
 
     def __init__(self, tokens: Tokens, names: list[str]) -> None:
-        self._tokens = tokens
+        super().__init__(tokens)
         self._names = names
 
     def prepare(self, inputs: Inputs) -> list[Row]:
@@ -83,9 +83,6 @@ class TextClassificationProcessor(RowProcessor):
             return [[row] for row in self._tokens.rows([inputs["text"] for inputs in many])]
         except Exception:  # one text spoils the call: find out whose it is
             return super().prepare_many(many)
-
-    def collate(self, rows: Sequence[Row]) -> Feeds:
-        return self._tokens.collate(rows)
 
     def split(self, outputs: Feeds, count: int) -> list[Any]:
         found = outputs.get("logits")

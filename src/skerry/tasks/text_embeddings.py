@@ -21,10 +21,9 @@ from skerry.tasks.base import (
     ModelFiles,
     Outcome,
     Row,
-    RowProcessor,
     Task,
 )
-from skerry.tasks.tokens import Tokens
+from skerry.tasks.tokens import TokenRows, Tokens
 from skerry.types import Inputs, Usage
 
 MAX_TEXTS = 100
@@ -111,7 +110,7 @@ class TextEmbeddings(Task):
         return EmbeddingCalls(files.options)
 
 
-class EmbeddingProcessor(RowProcessor):
+class EmbeddingProcessor(TokenRows):
     """Tokenises, and pools where the graph does not.
 
     The graph gives `sentence_embedding` [rows, d], pooled and of length 1, or
@@ -119,7 +118,7 @@ class EmbeddingProcessor(RowProcessor):
     """
 
     def __init__(self, tokens: Tokens, options: Mapping[str, Any]) -> None:
-        self._tokens = tokens
+        super().__init__(tokens)
         self._pooling: str = options.get("pooling", "mean")
 
     def prepare(self, inputs: Inputs) -> list[Row]:
@@ -138,9 +137,6 @@ class EmbeddingProcessor(RowProcessor):
         except Exception:  # one text spoils the call: find out whose it is
             return super().prepare_many(many)
         return [[next(rows) for _ in group] for group in groups]
-
-    def collate(self, rows: Sequence[Row]) -> Feeds:
-        return self._tokens.collate(rows)
 
     def split(self, outputs: Feeds, count: int) -> list[Any]:
         return list(_embeddings(outputs)[:count])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from skerry.errors import ContextTooLong, EngineMissing, SkerryError
-from skerry.tasks.base import Feeds, ModelFiles, Row
+from skerry.tasks.base import Feeds, ModelFiles, Row, RowProcessor
 from skerry.tasks.shapes import padded_length, padded_rows
 
 if TYPE_CHECKING:
@@ -95,6 +95,23 @@ class Tokens:
                 ids[at, : row.length] = row.data
         mask = (np.arange(shape[1]) < np.array(lengths)[:, None]).astype(np.int64)
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+class TokenRows(RowProcessor):
+    """A processor whose rows are token ids."""
+
+    max_rows = 8
+    """Two streams of batches of 8 answer sooner and, measured, more than with batches of 16: the
+    stream that takes 16 leaves the other too little to fill its own."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def padded(self, length: int) -> int:
+        return padded_length(length, self._tokens.max_tokens)
+
+    def collate(self, rows: Sequence[Row]) -> Feeds:
+        return self._tokens.collate(rows)
 
 
 def _read(files: ModelFiles) -> Tokenizer:

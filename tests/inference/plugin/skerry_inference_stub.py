@@ -75,6 +75,7 @@ class Words(Task):
 class WordRows(RowProcessor):
     max_rows = 8
     max_length = 64
+    spare = 10_000
 
     def __init__(self, files: ModelFiles) -> None:
         self.max_rows = files.options.get("max_rows", 8)
