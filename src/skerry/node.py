@@ -121,19 +121,21 @@ class Node:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     async def workers(self, toolchain: Toolchain | None = None) -> Workers:
-        """What runs workers on this node; made when it is first asked for.
+        """What runs workers on this node; made when it is first asked for. Raises SettingsError.
 
         toolchain: where workerd and esbuild come from; None: as the settings say.
         """
         from skerry.api.bindings.doors import BindingDoors, serve_unix
         from skerry.api.bindings.open import WorkerFaces
         from skerry.api.face import Face
+        from skerry.workers.cf import check_place
         from skerry.workers.sandbox import find_sandbox
         from skerry.workers.toolchain import Toolchain
         from skerry.workers.workers import Workers
 
         if self._workers is None:
             settings = self.settings
+            check_place(settings.place)
             self._faces = faces = WorkerFaces(
                 "local",
                 self.stores,

@@ -86,13 +86,17 @@ class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=
     """Seconds that a worker may compute without a pause before it is ended with error 1102;
     `limits.cpu_ms` of a project goes before it."""
     worker_memory: int = 128 << 20
-    """Bytes by which a worker's process may grow before it is ended with error 1102."""
+    """Bytes that a worker may keep before it is ended with error 1102; 256 MB that its process
+    may take for the runtime's own garbage and buffers come on top."""
     worker_timeout: float = 30.0
     """Seconds after which a worker that does not answer, and waits for nothing, is given up."""
     sandbox: bool = True
     """Run each worker in namespaces of its own (bubblewrap), where the system allows it."""
     cache_size: int = 1 << 30
     """Bytes that workers of one account may keep with the Cache API; the least used go first."""
+    place: dict[str, str] = {}
+    """Where this node is, for `request.cf`: colo, country, city, latitude …; JSON in the
+    environment."""
     log_level: str = "info"
     """debug, info, warning or error."""
 

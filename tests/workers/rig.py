@@ -17,7 +17,7 @@ from skerry.workers.toolchain import Toolchain
 
 from .. import dummies
 
-OPEN = ("inject", "claim", "test_scheduled", "cf")
+OPEN = ("inject", "claim", "test_scheduled", "follow")
 
 
 class WorkerRig:
@@ -28,6 +28,8 @@ class WorkerRig:
         self.root.mkdir(parents=True, exist_ok=True)
         self.main = self.root / fields.pop("file", "index.ts")
         self.main.write_text(source)
+        if fields.pop("watched", False):
+            fields["follow"] = self.root
         self._open = {name: fields.pop(name) for name in OPEN if name in fields}
         names = Project.__struct_fields__
         project = {name: fields.pop(name) for name in list(fields) if name in names}

@@ -154,7 +154,7 @@ async def test_what_eats_memory_is_cut_off(run: Run) -> None:
     rig = await run(ODD, worker_memory=64 << 20)
     status, text = await rig.get("/eat")
     assert status == 503
-    assert "memory grew by more than 64 MB" in text
+    assert "memory grew past its limit of 64 MB" in text
     assert await rig.get("/") == (200, "fine")
 
 
@@ -222,3 +222,20 @@ def _same(pid: int, kind: str) -> bool:
     """Is the process in this process's namespace of that kind?"""
     theirs, ours = Path(f"/proc/{pid}/ns/{kind}"), Path(f"/proc/self/ns/{kind}")
     return theirs.readlink() == ours.readlink()
+
+
+async def test_what_is_saved_is_live_and_what_is_written_beside_it_is_not(run: Run) -> None:
+    rig = await run(says("v1"), watched=True)
+    before = pid_of(rig)
+    (rig.root / "notes.db").write_text("the worker's own data")
+    rig.main.write_text(says("v2"))
+    await rig.hears("reloaded in")
+    assert await rig.get("/") == (200, "v2")
+    (rig.root / "extra.ts").write_text("export const word = 'v3';")
+    rig.main.write_text("import { word } from './extra';" + says("$").replace("'$'", "word"))
+    await until(lambda: len([each for each in rig.said() if "reloaded in" in each]) == 2)
+    assert await rig.get("/") == (200, "v3")
+    (rig.root / "extra.ts").write_text("export const word = 'v4';")
+    await until(lambda: len([each for each in rig.said() if "reloaded in" in each]) == 3)
+    assert await rig.get("/") == (200, "v4")
+    assert pid_of(rig) != before

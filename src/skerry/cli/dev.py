@@ -148,6 +148,7 @@ async def _dev(
             try:
                 supervisor, port = await workers.open(
                     partial(load_project, root, env=env),
+                    follow=root,
                     host=settings.host,
                     port=settings.port,
                     inject=[each.absolute() for each in inject],
@@ -162,7 +163,11 @@ async def _dev(
                 ) from error
             for other in beside:
                 more, _ = await workers.open(
-                    partial(load_project, other, env=env), host="127.0.0.1", port=0, api=False
+                    partial(load_project, other, env=env),
+                    follow=other,
+                    host="127.0.0.1",
+                    port=0,
+                    api=False,
                 )
                 await more.start()
             await supervisor.start()

@@ -32,7 +32,7 @@ HEALTHY = 10.0
 
 _CUT = {
     "cpu": "it computed for {cpu:.0f} s without a pause, its limit",
-    "memory": "its memory grew by more than {memory} MB, its limit",
+    "memory": "its memory grew past its limit of {memory} MB",
 }
 
 
@@ -69,6 +69,8 @@ class Supervisor:
         self._started_at = 0.0
         self.name = "worker"
         """The project's, once it has been read."""
+        self.project: Project | None = None
+        """As it was last read."""
         self._closing = False
 
     @property
@@ -93,7 +95,7 @@ class Supervisor:
             project: Project | None = None
             try:
                 project = await asyncio.to_thread(self._load)
-                self.name = project.name
+                self.name, self.project = project.name, project
                 version = await self._maker.make(project, self._end_of(project))
             except SkerryError as error:
                 await self._failed(project, error)

@@ -7,12 +7,13 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from skerry.settings import Settings
+from skerry.workers.cf import Client, cf_object
 from skerry.workers.events import Events, EventStores
+from skerry.workers.follow import Follower
 from skerry.workers.logs import LogEvent, LogHub
 from skerry.workers.packages import Packages
 from skerry.workers.project import Project
@@ -67,6 +68,7 @@ class Workers:
         self._api: Door | None = None
         self._run: Path | None = None
         self._opened: list[tuple[Supervisor, socket.socket]] = []
+        self._following: list[asyncio.Task[None]] = []
         self.sandbox = sandbox
         self.logs = logs
 
@@ -88,16 +90,17 @@ class Workers:
         self,
         load: Callable[[], Project],
         *,
+        follow: Path | None = None,
         host: str,
         port: int,
         inject: Sequence[Path] = (),
         claim: Sequence[str] = (),
         api: bool = True,
         test_scheduled: bool = False,
-        cf: Mapping[str, Any] | None = None,
     ) -> tuple[Supervisor, int]:
         """A worker on HOST:PORT, not started yet, and the port. Raises OSError where it is taken.
 
+        follow: the project's folder or file, where it is to be watched for changes.
         claim: paths of the node's API (/v1/*) that go to the worker all the same. api: whether
         the node's API is served beside the worker at all.
         """
@@ -111,7 +114,7 @@ class Workers:
             api=run / "api" / "api.sock",
             options=Options(
                 reserved=[path for path in RESERVED if api and not _claimed(path, claim)],
-                cf=cf,
+                cf=cf_object(settings.place, Client(), {}),
                 timeout=settings.worker_timeout,
                 test_scheduled=test_scheduled,
             ),
@@ -135,6 +138,9 @@ class Workers:
             events=lambda host: Events(self._account, self._stores, host),
         )
         self._opened.append((supervisor, listener))
+        if follow is not None:
+            follower = Follower(supervisor, follow, self._say)
+            self._following.append(asyncio.create_task(follower.run()))
         return supervisor, port
 
     async def _folder(self) -> Path:
@@ -147,6 +153,10 @@ class Workers:
 
     async def close(self) -> None:
         """Stop every worker: what is in flight ends within its grace."""
+        following, self._following = self._following, []
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
         opened, self._opened = self._opened, []
         await asyncio.gather(*(supervisor.stop(STOP) for supervisor, _ in opened))
         for _, listener in opened:

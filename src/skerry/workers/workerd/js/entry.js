@@ -35,6 +35,7 @@ function fail(where, error, request) {
   );
 }
 
+const encodings = (request) => request.headers.get("accept-encoding") ?? "";
 if (cf) {
   // Requests carry only the client's address: the place comes from the node.
   const own = Object.getOwnPropertyDescriptor(Request.prototype, "cf");
@@ -44,7 +45,8 @@ if (cf) {
       ...own,
       get() {
         const given = get(this);
-        return given && !given.colo ? { ...cf, ...given } : given;
+        if (!given || given.colo) return given;
+        return { ...cf, clientAcceptEncoding: encodings(this), ...given };
       },
     });
   }
