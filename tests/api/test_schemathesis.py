@@ -93,7 +93,7 @@ async def test_on_a_node_with_dummy_models(tmp_path: Path) -> None:
         url = await node.serve()
         found = await document(url, MOUNTS, names)
         before = {each.model: each.pid for each in node.inference.status()}
-        seen = await asyncio.to_thread(check, found, url, 40)
+        seen = await asyncio.to_thread(check, found, url, 20)
         assert {200, 400} <= set(seen)
         assert {each.model: each.pid for each in node.inference.status()} == before
 
