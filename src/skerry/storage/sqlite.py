@@ -21,6 +21,7 @@ import apsw
 
 from skerry.errors import StorageError
 from skerry.storage.failures import StorageBusy, StorageClosed, translated
+from skerry.storage.folders import make_folders
 from skerry.storage.work import Work, settle
 
 T = TypeVar("T")
@@ -29,6 +30,8 @@ Task = Callable[[apsw.Connection], T]
 
 BATCH = 512
 """Writes that share one transaction at most."""
+LONGEST = 0.05
+"""Seconds after which a transaction takes up no more writes: those done want to be told."""
 WAITING = 4096
 """Writes that may wait; further callers wait for a place."""
 WAIT = 30.0
@@ -141,8 +144,7 @@ class Database:
                 time.sleep(0.02)
 
     def _open(self, *, reader: bool) -> apsw.Connection:
-        if not self.path.parent.is_dir():
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(self.path.parent, durable=True)
         connection = apsw.Connection(str(self.path))
         try:
             connection.set_busy_timeout(int(self._wait * 1000))
@@ -188,42 +190,55 @@ class Database:
                 first = queue.get()
             ended = first is None
             batch = [each for each in batch if not each.future.cancelled()]
-            if not batch:
-                continue
-            try:
-                connection = connection or self._opened(reader=False)
-                self._commit(connection, batch)
-            except Exception as error:
-                for each in batch:
-                    each.fail(translated(error, self.path))
-            settle(batch)
+            while batch:
+                done = batch
+                try:
+                    connection = connection or self._opened(reader=False)
+                    done = batch[: self._commit(connection, batch)]
+                except Exception as error:
+                    for each in batch:
+                        each.fail(translated(error, self.path))
+                settle(done)
+                batch = batch[len(done) :]
         if connection is not None:
             connection.close()
 
-    def _commit(self, connection: apsw.Connection, batch: list[Work]) -> None:
-        """Do all of a batch in one transaction; an exception here means that none of it is."""
+    def _commit(self, connection: apsw.Connection, batch: list[Work]) -> int:
+        """Do the first of a batch, mostly all, in one transaction; how many are done.
+
+        An exception here means that none of it is.
+        """
         left = batch
         while True:
             with _transaction(connection):
-                if self._all(connection, left):
-                    return
+                count = self._all(connection, left)
+                if count is not None:
+                    # Those that failed before are done as well; they stand before the others.
+                    return len(batch) - len(left) + count
                 # The disk filled up under one, and with it the transaction went. Do the others
                 # again: each that fails so is out, hence this ends.
                 left = [each for each in left if each.error is None]
+                batch.sort(key=lambda each: each.error is None)
 
-    def _all(self, connection: apsw.Connection, batch: list[Work]) -> bool:
-        """Each in its savepoint; False where the whole transaction was rolled back."""
-        for each in batch:
+    def _all(self, connection: apsw.Connection, batch: list[Work]) -> int | None:
+        """Each in its savepoint, until the others have waited long enough for their commit.
+
+        How many; None where the whole transaction was rolled back.
+        """
+        until = time.monotonic() + LONGEST
+        for number, each in enumerate(batch, 1):
             connection.execute("SAVEPOINT w", can_cache=False)
             try:
                 each.result = each.task(connection)
             except Exception as error:
                 each.fail(translated(error, self.path))
                 if not connection.in_transaction:
-                    return False
+                    return None
                 connection.execute("ROLLBACK TO w", can_cache=False)
             connection.execute("RELEASE w", can_cache=False)
-        return True
+            if time.monotonic() > until:
+                return number
+        return len(batch)
 
     def _read_loop(self) -> None:
         connection: apsw.Connection | None = None

@@ -34,6 +34,9 @@ Vector = npt.NDArray[np.float64]
 
 LARGEST = 160
 """Unknowns of a program that is worked out; above it the counters are added up as they are."""
+SEARCHED = 64
+"""Unknowns up to which the likeliest of several answers is looked for, which takes about a
+millisecond; above it the smallest one is taken, whose weights are there already."""
 KEPT = 64
 """Answers that are kept per statement: the same counts give the same answer."""
 _HARD = 1e3
@@ -213,7 +216,7 @@ class _System:
     def solve(self, measures: Measures) -> tuple[int, int]:
         """Rows read and written."""
         given = np.array([*measures, 1.0])
-        if self.exact:
+        if self.exact or self.width > SEARCHED:
             read, written = self._weights @ given
         else:
             hard = self._matrix * self._scale * _HARD

@@ -22,6 +22,10 @@ SERVED_BY = "skerry"
 
 _SIZE = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 
+_TAKEN = """
+SELECT 1 FROM sqlite_master WHERE name LIKE '\\_cf\\_%' ESCAPE '\\' AND name <> '_cf_METADATA'
+"""
+
 
 class NeedsWriter(Exception):
     """A statement that looked like a reading one would write."""
@@ -119,6 +123,8 @@ class Runner:
             raise D1Error("a text of the result is not UTF-8; CAST it to BLOB") from error
         finally:
             self._guard.stop()
+        if self._writes and "alter" in sql[:1000].lower():
+            self._check_names(connection)
         changes = connection.total_changes() - before
         read, written = self._meter.stop(connection, len(rows), changes)
         return D1Result(
@@ -135,6 +141,11 @@ class Runner:
                 rows_written=written,
             ),
         )
+
+    def _check_names(self, connection: apsw.Connection) -> None:
+        """The authorizer is not told what a table is renamed to."""
+        if connection.execute(_TAKEN).fetchone() is not None:
+            raise D1Error("not authorized: SQLITE_AUTH")
 
     def _rows(self, cursor: Iterator[tuple[Any, ...]], keep: bool) -> list[list[Any]]:
         out = []
