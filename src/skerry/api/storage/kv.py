@@ -41,7 +41,7 @@ class Pair(msgspec.Struct):
     base64: bool = False
     expiration: int | None = None
     expiration_ttl: int | None = None
-    metadata: msgspec.Raw | None = None
+    metadata: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class BulkGet(msgspec.Struct):
@@ -241,7 +241,8 @@ def _write(pair: Pair) -> KvWrite:
             )
     else:
         value = pair.value.encode()
-    metadata = None if pair.metadata is None else bytes(pair.metadata).decode()
+    text = bytes(pair.metadata).decode().strip()
+    metadata = None if text == "null" else text
     return KvWrite(pair.key, value, metadata, pair.expiration, pair.expiration_ttl)
 
 
