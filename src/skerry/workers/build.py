@@ -171,9 +171,9 @@ def _arguments(source: Source, folder: Path, meta: Path, rules: Mapping[str, Kin
     define = {"process.env.NODE_ENV": '"development"'} | dict(source.define)
     loaders = {end: "text" if kind == "text" else "copy" for end, kind in rules.items()}
     out = [
-        str(source.main),
+        f"{Path(BUNDLE).stem}={source.main}",  # NAME=PATH: a path may hold an = itself
         "--bundle",
-        f"--outfile={folder / BUNDLE}",
+        f"--outdir={folder}",
         "--format=esm",
         "--platform=neutral",
         "--target=es2024",

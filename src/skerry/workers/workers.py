@@ -28,6 +28,7 @@ from skerry.workers.workerd.config import Options
 RESERVED = (
     "/client/v4/*", "/console", "/console/*", "/v1/chat/completions", "/v1/completions",
     "/v1/embeddings", "/v1/messages", "/v1/models", "/v1/models/*", "/v1/responses",
+    "/v1/responses/*",
     "/openapi.json", "/docs", "/docs/*", "/healthz", "/readyz", "/version",
 )  # fmt: skip
 """Paths of the node's own API, as a worker's entry module is told them."""

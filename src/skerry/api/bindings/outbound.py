@@ -16,6 +16,8 @@ from skerry.api.bindings.base import BindingFace
 from skerry.api.bindings.passing import open_client, pass_on
 from skerry.workers.workerd.config import PROTO_HEADER
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 class RefusedError(Exception):
     """The node's settings do not allow this request."""
@@ -64,9 +66,16 @@ def public(address: str) -> bool:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
+    if isinstance(found, ipaddress.IPv6Address):
+        found = _embedded(found) or found
     return found.is_global and not found.is_multicast
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that this one leads to: mapped, by 6to4, or by NAT64 (RFC 6052)."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 def _local_name(host: str) -> bool:
