@@ -21,6 +21,12 @@ class LogsFace:
 
     def __init__(self, logs: LogHub) -> None:
         self._logs = logs
+        self._readers: set[asyncio.Task[object]] = set()
+
+    async def stop(self, app: web.Application) -> None:
+        """End every stream: none of them would end by itself."""
+        for reader in self._readers:
+            reader.cancel()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get(PATH, guarded(self.follow, cloudflare_form))]
@@ -38,6 +44,10 @@ class LogsFace:
             }
         )
         await response.prepare(request)
+        task = asyncio.current_task()
+        assert task is not None
+        self._readers.add(task)
+        task.add_done_callback(self._readers.discard)
         await response.write(b": the node's workers\n\n")
         with self._logs.subscribe() as subscription:
             past = [each for each in self._logs.recent() if worker in (None, each.worker)]
