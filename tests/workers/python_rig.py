@@ -19,6 +19,7 @@ from skerry.api.bindings.doors import BindingDoors
 from skerry.workers.bindings import Binding
 from skerry.workers.logs import LogEvent
 from skerry.workers.project import Project, Secrets
+from skerry.workers.python.handover import Handover
 from skerry.workers.python.host import PythonHost
 from skerry.workers.sandbox import Sandbox, find_sandbox
 from skerry.workers.watchdog import Limits
@@ -66,6 +67,7 @@ class Rig:
         self.faces: Faces
         self.sandbox: Sandbox
         self.options = Options()
+        self.handover = Handover()
         self.limits = Limits()
         self.packages: Sequence[Path] = ()
         self.session: aiohttp.ClientSession
@@ -83,7 +85,7 @@ class Rig:
         host = PythonHost(
             project=self.project, faces=self.faces, options=self.options, packages=self.packages,
             listener=self.listener, sandbox=self.sandbox, on_log=self.logs.append,
-            on_end=self.ends.append, limits=self.limits,
+            on_end=self.ends.append, limits=self.limits, handover=self.handover,
         )  # fmt: skip
         await host.start()
         self.hosts.append(host)
@@ -154,6 +156,7 @@ async def python_worker(
         await asyncio.gather(*(host.stop(2.0) for host in rig.hosts))
         await door.close()
         listener.close()
+        rig.handover.close()
 
 
 async def eventually(holds: Callable[[], Any], seconds: float = 20.0) -> None:

@@ -66,7 +66,7 @@ async def test_a_worker_past_its_bounds_is_cut_off(
         assert await rig.get("/") == "ok"
         status, text = await rig.ask("GET", path)
         assert (status, text.split("\n")[0]) == (503, "error code: 1102")
-        await eventually(lambda: rig.ends)
+        await eventually(lambda: rig.ends and rig.logs)
         assert rig.ends == [70]
         assert rig.logs[-1].kind == kind
         assert words in rig.said()[-1]
@@ -285,3 +285,30 @@ async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
         parent.wait()
         if parent.stdout is not None:
             parent.stdout.close()
+
+
+async def test_a_connection_goes_on_with_the_next_process(tmp_path: Path) -> None:
+    code = """
+    from workers import Response
+
+    async def on_fetch(request):
+        return Response("VERSION" + await request.text())
+    """
+    async with python_worker(tmp_path, code.replace("VERSION", "0")) as rig:
+        idle = await asyncio.open_unix_connection(str(tmp_path / "l.sock"))
+        begun = await asyncio.open_unix_connection(str(tmp_path / "l.sock"))
+        ask = b"POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 1\r\n\r\nx"
+        idle[1].write(ask)
+        assert (await idle[0].readuntil(b"0x")).startswith(b"HTTP/1.1 200")
+        begun[1].write(ask + ask[:30])
+        assert (await begun[0].readuntil(b"0x")).startswith(b"HTTP/1.1 200")
+        before = rig.host
+        rig.write(code.replace("VERSION", "1"))
+        await rig.start()
+        await before.stop(10.0)
+        assert before.process.status == 0
+        idle[1].write(ask)
+        begun[1].write(ask[30:])
+        for reader, writer in (idle, begun):
+            assert (await reader.readuntil(b"1x")).startswith(b"HTTP/1.1 200")
+            writer.close()

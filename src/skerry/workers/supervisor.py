@@ -224,6 +224,7 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         rest = [*self._draining, *([version] if version is not None else [])]
         await asyncio.gather(*(each.stop(grace) for each in rest))
+        self._maker.close()
 
 
 def _ended(status: int) -> str:

@@ -17,6 +17,7 @@ from skerry.workers.logs import LogSink
 from skerry.workers.packages import Packages
 from skerry.workers.project import Project
 from skerry.workers.python.environment import Environments
+from skerry.workers.python.handover import Handover
 from skerry.workers.python.host import PythonHost
 from skerry.workers.python.notice import notice_project
 from skerry.workers.sandbox import Sandbox
@@ -110,6 +111,7 @@ class Maker:
         self._sandbox = sandbox
         self._doors = doors
         self._sink = sink
+        self._handover = Handover()
         self._count = 0
 
     async def make(self, project: Project, on_end: Ended) -> Version:
@@ -197,9 +199,14 @@ class Maker:
             on_log=self._sink,
             on_end=version.on_end,
             limits=plan.limits,
+            handover=self._handover,
         )
         await host.start()
         return host
+
+    def close(self) -> None:
+        """No further version follows, and all are stopped."""
+        self._handover.close()
 
     @contextlib.asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:

@@ -21,6 +21,7 @@ from skerry.workers.host import ScheduledResult, WorkerHost
 from skerry.workers.logs import LogEvent, LogSink
 from skerry.workers.process import WorkerProcess
 from skerry.workers.project import Project
+from skerry.workers.python.handover import Handover
 from skerry.workers.python.line import ControlLine, read_logs
 from skerry.workers.sandbox import Sandbox
 from skerry.workers.watchdog import Limits
@@ -59,9 +60,11 @@ class PythonHost(WorkerHost):
         on_log: LogSink,
         on_end: Callable[[int], None],
         limits: Limits,
+        handover: Handover | None = None,
     ) -> None:
         """faces: the node's sockets that it may reach. packages: folders of what it may import
-        beside its own code. on_end: its exit status, once it has started."""
+        beside its own code. on_end: its exit status, once it has started. handover: shared by the
+        hosts of one worker, of which the newest takes the connections of those before."""
         self._project = project
         self._faces = faces
         self._options = options
@@ -70,6 +73,7 @@ class PythonHost(WorkerHost):
         self._sandbox = sandbox
         self._on_log = on_log
         self._on_end = on_end
+        self._handover = handover
         cpu = limits.cpu if project.cpu_ms is None else project.cpu_ms / 1000
         self._limits = msgspec.structs.replace(limits, cpu=cpu)
         self._words: deque[str] = deque(maxlen=WORDS)
@@ -98,7 +102,9 @@ class PythonHost(WorkerHost):
         ours.setblocking(False)
         pipe, self._logs = await read_logs(self._project.name, self._on_log)
         fds = [self._listener.fileno(), theirs.fileno(), pipe]
-        command = [python(), "-I", "-S", "-B", "-X", "utf8", str(BOOT), *map(str, fds)]
+        if self._handover is not None:
+            fds += self._handover.descriptors()
+        command = [python(), "-I", "-S", "-B", "-X", "utf8", str(BOOT), *map(str, fds[:3])]
         try:
             with theirs:
                 self._process = await WorkerProcess.start(
@@ -121,6 +127,8 @@ class PythonHost(WorkerHost):
             await self._close()
             raise
         self._started = True
+        if self._handover is not None:
+            self._handover.newest = self
 
     async def _listens(self, line: ControlLine) -> None:
         try:
@@ -165,6 +173,7 @@ class PythonHost(WorkerHost):
             "cf": options.cf, "timeout": options.timeout, "verbose": options.verbose,
             "reserved": pattern(options.reserved, test_scheduled=options.test_scheduled),
             "test_scheduled": options.test_scheduled,
+            "handover": None if self._handover is None else self._handover.descriptors(),
             "assets": project.assets is not None,
             "public": self._listener.family != socket.AF_UNIX,
         }  # fmt: skip
@@ -198,7 +207,8 @@ class PythonHost(WorkerHost):
             return
         if process.status is None:
             if self._line is not None:
-                self._line.send(stop=grace)
+                follows = self._handover is not None and self._handover.newest is not self
+                self._line.send(stop=grace, hand_over=follows)
             if not await process.ended(grace + 0.5):
                 process.kill()
         await process.ended(5.0)

@@ -25,6 +25,7 @@ from _skerry.client import Client
 from _skerry.context import CURRENT
 from _skerry.control import Control
 from _skerry.handlers import Handlers, load
+from _skerry.handover import Handover
 from _skerry.logs import Console, Log, Records, Stdout, trace
 from _skerry.server import Server
 from _skerry.state import RUNTIME, Runtime
@@ -62,7 +63,12 @@ async def _serve(listen: int, control: Control, log: Log) -> int:
         )
     )
     app: App | None = None
-    server = Server(socket.socket(fileno=listen), lambda *each: _app(app).answer(*each))
+    ends = plan["handover"]
+    server = Server(
+        socket.socket(fileno=listen),
+        lambda *each: _app(app).answer(*each),
+        Handover(*ends) if ends else None,
+    )
     loop = asyncio.get_running_loop()
     watchdog = Watchdog(
         log, server.connections, loop.call_soon_threadsafe,
@@ -80,8 +86,8 @@ async def _serve(listen: int, control: Control, log: Log) -> int:
     await server.start()
     control.send(ready=handlers.names)
     running: set[asyncio.Task[None]] = set()
-    grace = await _obey(control, app, running)
-    await server.finish(grace)
+    grace, hand_over = await _obey(control, app, running)
+    await server.finish(grace, hand_over=hand_over)
     if running:
         await asyncio.wait(running, timeout=grace)
     await app.settle(grace)
@@ -96,18 +102,19 @@ def _app(app: App | None) -> App:
     return app
 
 
-async def _obey(control: Control, app: App, running: set[asyncio.Task[None]]) -> float:
-    """Take events until the node says stop; how many seconds of grace it gives."""
+async def _obey(control: Control, app: App, running: set[asyncio.Task[None]]) -> tuple[float, bool]:
+    """Take events until the node says stop; how many seconds of grace it gives, and whether
+    another process follows."""
     while (message := await control.receive()) is not None:
         if "stop" in message:
-            return float(message["stop"])
+            return float(message["stop"]), bool(message["hand_over"])
         if "ping" in message:
             control.send(id=message["id"], result={})
             continue
         task = asyncio.ensure_future(_event(control, app, message))
         running.add(task)
         task.add_done_callback(running.discard)
-    return 0.0
+    return 0.0, False
 
 
 async def _event(control: Control, app: App, message: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from _skerry.handover import Handover
 from _skerry.wire import (
     HEAD_LIMIT,
     Decoder,
@@ -78,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._keep = True
         self._ended = False
         self._finishing = False
+        self._leaving = False
         self._upgraded: Callable[[bytes | None], None] | None = None
         self.request: Incoming | None = None
         self.transport: asyncio.Transport
@@ -134,6 +136,28 @@ class Connection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         return self.request is None and not self._buffer
+
+    def hand_over(self) -> None:
+        """Give this connection to the next process: at once, or when its request is answered."""
+        self._leaving = True
+        if self.request is None and self._upgraded is None:
+            self._leave()
+
+    def _leave(self) -> None:
+        transport = self.transport
+        if transport.is_closing() or self._ended:
+            transport.close()
+            return
+        transport.pause_reading()
+        self._server.pass_on(transport.get_extra_info("socket").fileno(), bytes(self._buffer))
+        self._buffer.clear()
+        transport.abort()  # closes our descriptor only: the connection itself lives on
+
+    async def _flushed(self) -> None:
+        """Returns when all that was written has left this process."""
+        if self.transport.get_write_buffer_size():
+            self.transport.set_write_buffer_limits(high=0)
+            await self._writable.wait()
 
     def finish(self) -> None:
         """Take no further request than what the client has sent already.
@@ -214,6 +238,8 @@ class Connection(asyncio.Protocol):
     async def _run(self, request: Incoming) -> None:
         try:
             await self._server.answer(self, request)
+            if self._leaving:
+                await self._flushed()
         finally:
             self.request = None
             decoder, self._decoder, self._task = self._decoder, None, None
@@ -221,6 +247,8 @@ class Connection(asyncio.Protocol):
             if self._upgraded is None:
                 if not self._keep or unread or self._ended:
                     self.transport.close()
+                elif self._leaving:
+                    self._leave()
                 else:
                     self.transport.resume_reading()
                     if self._buffer:
@@ -305,10 +333,12 @@ def _has_length(head: Pairs) -> bool:
 class Server:
     """Accepts on a socket that another process listens on, until it is told to finish."""
 
-    def __init__(self, sock: socket.socket, answer: Answer) -> None:
+    def __init__(self, sock: socket.socket, answer: Answer, handover: Handover | None) -> None:
         self._sock = sock
+        self._handover = handover
         self._server: asyncio.Server | None = None
         self._empty = asyncio.Event()
+        self._adopting: set[asyncio.Future[None]] = set()
         self.answer = answer
         self.connections: set[Connection] = set()
 
@@ -321,19 +351,51 @@ class Server:
             sock=self._sock, backlog=BACKLOG,
         )  # fmt: skip
 
+        if self._handover is not None:
+            loop.add_reader(self._handover.inlet, self._take_over)
+
+    def _take_over(self) -> None:
+        """Go on with connections of the process before."""
+        assert self._handover is not None
+        for sock, read in self._handover.receive():
+            task = asyncio.ensure_future(self._adopt(sock, read))
+            self._adopting.add(task)
+            task.add_done_callback(self._adopting.discard)
+
+    async def _adopt(self, sock: socket.socket, read: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.connect_accepted_socket(lambda: Connection(self), sock)
+        if read:
+            connection.data_received(read)
+
+    def pass_on(self, descriptor: int, read: bytes) -> None:
+        """Give a connection away, with what was read of its next request."""
+        assert self._handover is not None
+        self._handover.send(descriptor, read)
+
     def left(self, connection: Connection) -> None:
         self.connections.discard(connection)
         if not self.connections:
             self._empty.set()
 
-    async def finish(self, grace: float) -> None:
-        """Accept nothing more; returns when what was taken is answered, at most after `grace`."""
+    async def finish(self, grace: float, *, hand_over: bool = False) -> None:
+        """Accept nothing more; returns when what was taken is answered, at most after `grace`.
+
+        hand_over: there is a next process, which the connections go to.
+        """
         loop = asyncio.get_running_loop()
         if self._server is not None:
             # Not Server.close(): from 3.12 on it waits for the connections.
             loop.remove_reader(self._sock.fileno())
+        if self._handover is not None:
+            loop.remove_reader(self._handover.inlet)
+        if self._adopting:
+            await asyncio.wait(self._adopting)
         for connection in list(self.connections):
-            connection.finish()
+            if hand_over and self._handover is not None:
+                connection.hand_over()
+            else:
+                connection.finish()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 while self.connections:
