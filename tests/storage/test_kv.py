@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import tempfile
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from yarl import URL
 from skerry.api.bindings.kv import KvFace, ascii_json
 from skerry.errors import StorageError
 from skerry.storage.kv.base import KvError, KvNamespace, KvWrite
+from skerry.storage.kv.embedded import SCHEMA
 from skerry.storage.open import Stores
 
 from .faces import Now, bound
@@ -396,3 +398,30 @@ TestAgainstADict.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+async def test_a_read_waits_for_the_write_of_its_key_that_came_first(stores: Stores) -> None:
+    namespace = stores.kv("local", "ns")
+    database = stores.database(stores.folder("local", "kv") / "kv.sqlite", SCHEMA)
+    free = threading.Event()
+    busy = asyncio.create_task(database.write(lambda connection: free.wait(20)))
+    put = asyncio.create_task(namespace.put("a", b"new"))
+    await asyncio.sleep(0)
+
+    # As the worker's next request does, through a face of its own.
+    reads = [asyncio.create_task(stores.kv("local", "ns").get("a")) for _ in range(2)]
+    many = asyncio.create_task(namespace.get_many(["a", "b"]))
+    assert await namespace.get("b") is None  # other keys do not wait
+    assert not put.done()
+    reads.pop().cancel()  # nor does one that leaves take the others with it
+    free.set()
+
+    entry = await reads[0]
+    assert entry is not None
+    assert entry.value == b"new"
+    assert (await many)["a"] == entry
+    await asyncio.gather(put, busy)
+    gone = asyncio.create_task(namespace.delete("a"))
+    await asyncio.sleep(0)
+    assert await namespace.get("a") is None
+    await gone

@@ -27,6 +27,7 @@ from skerry.storage.d1.registry import EmbeddedDatabases
 from skerry.storage.kv.base import KvNamespace, KvNamespaces
 from skerry.storage.kv.embedded import SCHEMA as KV_SCHEMA
 from skerry.storage.kv.embedded import EmbeddedNamespace, EmbeddedNamespaces
+from skerry.storage.kv.underway import Underway
 from skerry.storage.queues.base import Queue
 from skerry.storage.queues.embedded_registry import EmbeddedQueues
 from skerry.storage.queues.registry import QueueRegistry
@@ -77,6 +78,7 @@ class Stores:
         self._accounts = data_dir / "accounts"
         self.clock = clock
         self._databases: dict[Path, Database] = {}
+        self._kv_underway: dict[str, Underway] = {}
         self._d1_connections: dict[Path, Connections] = {}
         self._d1_moves: Moves | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -137,7 +139,8 @@ class Stores:
 
     def kv(self, account: str, namespace: str) -> KvNamespace:
         """A KV namespace; it is made by its first put."""
-        return EmbeddedNamespace(self._kv(account), namespace, self.clock)
+        underway = self._kv_underway.setdefault(account, Underway())
+        return EmbeddedNamespace(self._kv(account), namespace, self.clock, underway)
 
     def kv_namespaces(self, account: str) -> KvNamespaces:
         """The KV namespaces of an account."""

@@ -23,6 +23,7 @@ from skerry.storage.kv.base import (
     NamespaceExists,
     NamespaceNotFound,
 )
+from skerry.storage.kv.underway import Underway
 from skerry.storage.sqlite import Database
 
 SCHEMA = (
@@ -71,13 +72,21 @@ DELETE FROM entries WHERE id IN
 class EmbeddedNamespace(KvNamespace):
     """A namespace in the account's file; made there by its first put."""
 
-    def __init__(self, database: Database, namespace: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        namespace: str,
+        clock: Callable[[], float],
+        underway: Underway,
+    ) -> None:
         self._database = database
         self._namespace = namespace
         self._clock = clock
+        self._underway = underway
 
     async def get(self, key: str) -> KvEntry | None:
         at = (self._namespace, limits.key_bytes(key))
+        await self._underway.before([at])
         row = await self._database.read(lambda connection: connection.execute(_GET, at).fetchone())
         return self._entry(row)
 
@@ -95,6 +104,7 @@ class EmbeddedNamespace(KvNamespace):
                 limits.check_bulk_size(size)
             return found
 
+        await self._underway.before((self._namespace, data) for data in wanted.values())
         return await self._database.read(work)
 
     def _entry(self, row: tuple[bytes, str | None, int | None] | None) -> KvEntry | None:
@@ -121,7 +131,8 @@ class EmbeddedNamespace(KvNamespace):
             for row in rows:
                 connection.execute(_PUT, row)
 
-        await self._database.write(work)
+        with self._underway.writing(row[:2] for row in rows):
+            await self._database.write(work)
 
     def _row(self, write: KvWrite) -> tuple[str, bytes, int | None, str | None, bytes]:
         key = limits.key_bytes(write.key)
@@ -144,7 +155,8 @@ class EmbeddedNamespace(KvNamespace):
             for row in rows:
                 connection.execute(_DELETE, row)
 
-        await self._database.write(work)
+        with self._underway.writing(rows):
+            await self._database.write(work)
 
     async def list(self, prefix: str = "", limit: int = 1000, cursor: str = "") -> KvPage:
         limits.check_limit(limit)
