@@ -1,113 +1,141 @@
-"""`skerry queues` and `skerry vectorize` on a data directory, in this process."""
+"""skerry kv and skerry d1, on a data directory of their own and on a running node."""
 
 from __future__ import annotations
 
-import io
+import asyncio
+import base64
 import json
-import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skerry.cli.app import run
+from skerry.storage.open import Stores
 
-Call = Callable[..., Any]
+from ..storage.faces import rest
 
 
-@pytest.fixture
-def call(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Call:
-    """`call("queues", "list")`: the command's JSON; a text where it failed."""
+@pytest.fixture(params=["files", "node"])
+def where(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Run the test twice: on files, and with $SKERRY_URL of a node."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SKERRY_CONFIG", raising=False)
+    if request.param == "files":
+        monkeypatch.setenv("SKERRY_DATA_DIR", str(tmp_path / "data"))
+        yield
+        return
+    ready, ended = threading.Event(), asyncio.Event()
+    urls: list[str] = []
+    loop = asyncio.new_event_loop()
 
-    def made(*words: str, stdin: bytes = b"", plain: bool = False) -> Any:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = run([*words, "--data-dir", str(tmp_path / "data"), *([] if plain else ["--json"])])
-        told = capfd.readouterr()
-        if code:
-            return told.err
-        return told.out if plain else json.loads(told.out)
+    async def serve() -> None:
+        stores = Stores(tmp_path / "data")
+        async with rest(stores) as url:
+            urls.append(url.removesuffix("/client/v4"))
+            ready.set()
+            await ended.wait()
+        await stores.close()
 
-    return made
-
-
-def test_queues(call: Call) -> None:
-    assert "No queues yet" in call("queues", "list", plain=True)
-    assert call("queues", "create", "jobs", "--delay", "0")["name"] == "jobs"
-    assert "already taken" in call("queues", "create", "jobs")
-    assert call("queues", "send", "jobs", "hello")["metrics"]["backlog_count"] == 1
-    call("queues", "send", "jobs", '{"a": 1}', "--type", "json")
-    call("queues", "send", "jobs", "-", "--type", "bytes", stdin=b"\xff\x00")
-    call("queues", "send", "jobs", "later", "--delay", "600")
-    [row] = call("queues", "list")
-    assert (row["queue"]["name"], row["metrics"]["backlog_count"]) == ("jobs", 4)
-    assert "jobs" in call("queues", "list", plain=True)
-    got = call("queues", "pull", "jobs", "--count", "2", "--ack")
-    assert [(each["type"], each["body"]) for each in got] == [
-        ("text", "hello"),
-        ("json", '{"a": 1}'),
-    ]
-    [raw] = call("queues", "pull", "jobs", "--seconds", "1")
-    assert raw["base64"] == "/wA="
-    assert call("queues", "pull", "jobs") == []
-    assert "No message is ready" in call("queues", "pull", "jobs", plain=True)
-    assert call("queues", "list")[0]["metrics"]["backlog_count"] == 2
-    assert call("queues", "list", "--account", "other") == []
-    assert call("queues", "delete", "jobs") == {"deleted": "jobs"}
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    ready.wait(10)
+    monkeypatch.setenv("SKERRY_URL", urls[0])
+    monkeypatch.setenv("SKERRY_DATA_DIR", str(tmp_path / "not used"))
+    yield
+    loop.call_soon_threadsafe(ended.set)
+    thread.join(10)
+    loop.close()
+    assert not (tmp_path / "not used").exists()
 
 
+def asked(capfd: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert run([*words, "--json"]) == 0, capfd.readouterr().err
+    return json.loads(capfd.readouterr().out)
+
+
+@pytest.mark.usefixtures("where")
+def test_kv(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    made = asked(capfd, "kv", "namespace", "create", "cache")
+    assert asked(capfd, "kv", "namespace", "list") == [made]
+    on = ("-n", "cache")
+    put = ("kv", "key", "put", "a/b c", "hello", *on, "--ttl", "90", "--metadata", '{"m": 1}')
+    assert asked(capfd, *put) == {"key": "a/b c", "bytes": 5}
+    got = asked(capfd, "kv", "key", "get", "a/b c", *on)
+    assert base64.b64decode(got["value"]) == b"hello"
+    assert got["metadata"] == {"m": 1}
+    assert got["expiration"] > 1_700_000_000
+    assert run(["kv", "key", "get", "a/b c", *on]) == 0
+    assert capfd.readouterr().out == "hello"
+    (tmp_path / "value").write_bytes(b"\x00\xff")
+    asked(capfd, "kv", "key", "put", "raw", "--path", str(tmp_path / "value"), *on)
+    assert base64.b64decode(asked(capfd, "kv", "key", "get", "raw", *on)["value"]) == b"\x00\xff"
+    pairs = [{"key": "x", "value": "1"}, {"key": "y", "value": "2", "metadata": [1]}]
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs))
+    assert asked(capfd, "kv", "bulk", "put", "pairs.json", *on) == {"put": 2}
+    listed = asked(capfd, "kv", "key", "list", *on)
+    assert [each["name"] for each in listed] == ["a/b c", "raw", "x", "y"]
+    assert listed[3]["metadata"] == [1]
+    assert asked(capfd, "kv", "bulk", "get", "pairs.json", *on) == {"x": "1", "y": "2"}
+    assert asked(capfd, "kv", "bulk", "delete", "pairs.json", *on) == {"deleted": 2}
+    asked(capfd, "kv", "key", "delete", "raw", *on)
+    assert [each["name"] for each in asked(capfd, "kv", "key", "list", *on)] == ["a/b c"]
+    assert asked(capfd, "kv", "namespace", "delete", made["id"]) == {"deleted": made["id"]}
+
+
+@pytest.mark.usefixtures("where")
+def test_d1(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    made = asked(capfd, "d1", "create", "notes")
+    assert [each["name"] for each in asked(capfd, "d1", "list")] == ["notes"]
+    first = Path(asked(capfd, "d1", "migrations", "create", "notes", "Make notes!")["file"])
+    assert first == Path("migrations/0001_make_notes.sql")
+    first.write_text("CREATE TABLE note (t TEXT); INSERT INTO note VALUES ('it''s') -- the first")
+    second = Path(asked(capfd, "d1", "migrations", "create", "notes", "tags")["file"])
+    second.write_text("ALTER TABLE note ADD COLUMN tag; INSERT INTO nope VALUES (1);")
+    pending = [first.name, second.name]
+    assert asked(capfd, "d1", "migrations", "list", "notes") == {"pending": pending}
+    assert run(["d1", "migrations", "apply", "notes"]) == 1
+    assert f"{second}: no such table: nope: SQLITE_ERROR" in capfd.readouterr().err
+    assert asked(capfd, "d1", "migrations", "list", "notes") == {"pending": [second.name]}
+    second.write_text("ALTER TABLE note ADD COLUMN tag;")
+    assert asked(capfd, "d1", "migrations", "apply", "notes") == {"applied": [second.name]}
+    assert asked(capfd, "d1", "migrations", "apply", "notes") == {"applied": []}
+    (got,) = asked(capfd, "d1", "execute", made["uuid"], "-c", "SELECT * FROM note")
+    assert got["results"] == [{"t": "it's", "tag": None}]
+    (tmp_path / "more.sql").write_text("INSERT INTO note VALUES ('a', 'b');\n" * 3)
+    done = asked(capfd, "d1", "execute", "notes", "-f", "more.sql")
+    assert (done["num_queries"], done["meta"]["changes"]) == (3, 3)
+    asked(capfd, "d1", "export", "notes", "-o", "notes.sql", "--table", "note")
+    assert (tmp_path / "notes.sql").read_text().count("INSERT INTO") == 4
+    asked(capfd, "d1", "delete", "notes")
+    assert asked(capfd, "d1", "list") == []
+
+
+@pytest.mark.usefixtures("where")
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["queues", "send", "none", "x"], "'none' does not exist"),
-        (["queues", "pull", "none"], "'none' does not exist"),
-        (["queues", "delete", "none"], "'none' does not exist"),
-        (["queues", "create", "a/b"], "no queue name"),
-        (["queues", "create", "x", "--retention", "1"], "message_retention_period"),
-        (["queues", "send", "none", "{", "--type", "json"], "not json"),
-        (["queues", "send", "none", "x", "--type", "v8"], "--type v8"),
-        (["queues", "list", "--account", "../x"], "cannot name a store"),
-        (["vectorize", "get", "none"], "skerry vectorize create none"),
-        (["vectorize", "create", "x", "--dimensions", "0"], "dimensions: 0"),
-        (["vectorize", "create", "x", "--dimensions", "3", "--metric", "l1"], "--metric l1"),
-        (["vectorize", "query", "x"], "one of --vector and --id"),
-        (["vectorize", "query", "x", "--vector", "[1,"], "--vector"),
-        (["vectorize", "query", "x", "--vector", "[1]", "--filter", "[]"], "--filter"),
-        (["vectorize", "insert", "x", "--file", "missing.ndjson"], "missing.ndjson"),
+        (["kv", "key", "get", "k", "-n", "nope"], "no namespace nope"),
+        (["d1", "execute", "nope", "-c", "SELECT 1"], "no database nope"),
+        (["d1", "execute", "nope"], "give --command or --file"),
+        (["d1", "create", "../x"], "name: 1 to 63 letters"),
+        (["kv", "bulk", "put", "broken.json", "-n", "x"], "not JSON"),
+        (["d1", "migrations", "apply", "nope"], "no database nope"),
     ],
 )
-def test_an_error_is_one_line_with_the_way_out(call: Call, words: list[str], said: str) -> None:
-    told = call(*words)
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
-    assert said in told
+def test_what_is_wrong_is_said(
+    words: list[str], message: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    assert run(words) == 1
+    assert message in capfd.readouterr().err
 
 
-def test_vectorize(call: Call, tmp_path: Path) -> None:
-    assert "No indexes yet" in call("vectorize", "list", plain=True)
-    made = call("vectorize", "create", "notes", "--dimensions", "2", "--description", "d")
-    assert made["config"] == {"dimensions": 2, "metric": "cosine"}
-    assert call("vectorize", "list") == [made]
-    call("vectorize", "create-metadata-index", "notes", "--property-name", "y", "--type", "number")
-    file = tmp_path / "v.ndjson"
-    file.write_text('{"id":"a","values":[1,0],"metadata":{"y":1}}\n{"id":"b","values":[0,1]}\n')
-    assert call("vectorize", "insert", "notes", "--file", str(file))["vectors"] == 2
-    replaced = b'{"id":"b","values":[1,1],"namespace":"n"}'
-    assert call("vectorize", "insert", "notes", "--file", "-", "--upsert", stdin=replaced)
-    shown = call("vectorize", "get", "notes")
-    assert (shown["state"]["vector_count"], shown["metadata_indexes"]) == (2, {"y": "number"})
-    assert "2 vectors of 2 dimensions" in call("vectorize", "get", "notes", plain=True)
-    found = call("vectorize", "query", "notes", "--vector", "[1, 0]")
-    assert [(each["id"], round(each["score"], 3)) for each in found] == [("a", 1.0), ("b", 0.707)]
-    found = call("vectorize", "query", "notes", "--id", "b", "--filter", '{"y": {"$lt": 2}}')
-    assert [(each["id"], each["metadata"]) for each in found] == [("a", {"y": 1})]
-    assert call("vectorize", "query", "notes", "--id", "a", "--namespace", "n")[0]["id"] == "b"
-    told = call("vectorize", "query", "notes", "--id", "a", "--filter", '{"z": 1}')
-    assert "skerry vectorize create-metadata-index" in told
-    assert "0.7071" in call("vectorize", "query", "notes", "--id", "a", plain=True)
-    assert call("vectorize", "delete", "notes") == {"deleted": "notes"}
-    assert call("vectorize", "list") == []
+def test_a_node_that_is_not_there(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["d1", "list", "--url", "http://127.0.0.1:9"]) == 1
+    assert "http://127.0.0.1:9" in capfd.readouterr().err
