@@ -103,6 +103,10 @@ def dev(
     chosen = options.settings(
         config, data_dir, offline=offline, host=host, port=port, standins=standins
     )
+    from skerry.workers.wrangler.load import locate
+
+    for each in (path, *(beside or [])):
+        locate(each)
     missing = [each for each in inject or [] if not each.is_file()]
     if missing:
         raise SettingsError(f"--inject {missing[0]}: no such file")
@@ -141,9 +145,9 @@ async def _dev(
     with PullBars() as bars:
         node = Node(settings, on_pull=bars)
         printer = LogPrinter(json=json)
+        printing = asyncio.create_task(printer.follow(node.logs))
         try:
             await node.start()
-            printing = asyncio.create_task(printer.follow(node.logs))
             workers = await node.workers()
             try:
                 supervisor, port = await workers.open(
@@ -182,7 +186,7 @@ async def _dev(
                 err().print("Stopping. Ctrl-C again stops at once.")
         finally:
             await node.stop()
-        printing.cancel()
+            await printing  # it ends with the logs, which the node has closed
 
 
 def _announce(url: str, project: Project | None, unboxed: str, *, json: bool) -> None:
@@ -193,6 +197,7 @@ def _announce(url: str, project: Project | None, unboxed: str, *, json: bool) ->
             {
                 "url": url,
                 "pid": os.getpid(),
+                "ready": project is not None,
                 "worker": None if project is None else project.name,
                 "bindings": [dict(zip(HEADS, row, strict=True)) for row in bindings],
                 "diagnostics": warnings,
@@ -210,8 +215,11 @@ def _announce(url: str, project: Project | None, unboxed: str, *, json: bool) ->
         console.print(f"[yellow]{line}[/]", markup=True)
     if unboxed:
         console.print(f"[yellow]Workers run without a sandbox: {unboxed}.[/]")
-    name = project.name if project is not None else "The worker"
-    console.print(f"[bold]{name}[/] is ready on [bold]{url}[/]")
+    if project is None:
+        console.print(f"The worker cannot run yet: [bold]{url}[/] shows why. Save a change to try")
+        console.print("again. [dim]Ctrl-C stops.[/]")
+        return
+    console.print(f"[bold]{project.name}[/] is ready on [bold]{url}[/]")
     console.print("[dim]Ctrl-C stops it.[/]")
 
 

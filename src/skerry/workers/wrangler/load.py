@@ -32,31 +32,36 @@ LARGEST = 1 << 20
 
 def load(path: Path, env: str | None) -> Project:
     """The project at `path`. Raises ProjectError with every fault."""
-    try:
-        path = path.resolve(strict=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ProjectError(f"{path}: no such folder or file") from error
-    if path.is_dir():
-        return _folder(path, env)
-    if path.suffix in (".json", ".jsonc", ".toml"):
-        return _configured(path, env, ())
-    if path.suffix in LANGUAGES:
-        return _single(path, env)
-    known = ", ".join(LANGUAGES)
-    raise ProjectError(f"{path}: not a worker; name a folder, a wrangler file, or a {known} file")
-
-
-def _folder(folder: Path, env: str | None) -> Project:
-    there = [folder / name for name in NAMES if (folder / name).is_file()]
-    if not there:
-        raise ProjectError(
-            f"{folder}: no {', '.join(NAMES)} here; make one, or name a code file of the folder"
-        )
+    there = locate(path)
+    if there[0].suffix in LANGUAGES:
+        return _single(there[0], env)
     told: tuple[Diagnostic, ...] = ()
     if len(there) > 1:
         others = " and ".join(file.name for file in there[1:])
         told = (Diagnostic("warning", f"this file is taken, {others} is not read", there[0]),)
     return _configured(there[0], env, told)
+
+
+def locate(path: Path) -> list[Path]:
+    """The file that `path` means; behind it those of its folder that it goes before.
+
+    Raises ProjectError where there is no project at all.
+    """
+    try:
+        path = path.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ProjectError(f"{path}: no such folder or file") from error
+    if path.is_dir():
+        there = [path / name for name in NAMES if (path / name).is_file()]
+        if not there:
+            raise ProjectError(
+                f"{path}: no {', '.join(NAMES)} here; make one, or name a code file of the folder"
+            )
+        return there
+    if path.suffix in (".json", ".jsonc", ".toml") or path.suffix in LANGUAGES:
+        return [path]
+    known = ", ".join(LANGUAGES)
+    raise ProjectError(f"{path}: not a worker; name a folder, a wrangler file, or a {known} file")
 
 
 def read(file: Path) -> Document:
