@@ -142,6 +142,12 @@ def answer_of(task: str, inputs: dict[str, Any]) -> tuple[Any, Usage, str | None
         return value, Usage(sum(len(text.split()) for text in texts), 0), None
     if task == "image-classification":
         return [{"label": f"{len(inputs['image'])} bytes", "score": 0.5}], Usage(), None
+    if task == "text-classification":
+        return (
+            [{"label": "LONG" if len(inputs["text"]) > 9 else "SHORT", "score": 1.0}],
+            Usage(),
+            None,
+        )
     if task == "text-to-speech":
         return b"RIFF\x00\x01sound", Usage(), "audio/wav"
     said = inputs["prompt"] if "prompt" in inputs else inputs["messages"][-1].get("content") or ""

@@ -40,6 +40,11 @@ class Load(msgspec.Struct, tag="load", array_like=True):
     loras: str = ""
     """The folder of the user's LoRA adapters for the model; it need not be there."""
 
+    def variables(self) -> list[str]:
+        """The environment variables that the engines name as holding an API key."""
+        options = [choice.options for choice in self.choices]
+        return [str(each["key_env"]) for each in options if each.get("key_env")]
+
 
 class Run(msgspec.Struct, tag="run", array_like=True):
     """Node to runner: answer this request."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -142,6 +143,14 @@ class Process:
     def log(self) -> list[str]:
         """All lines that are kept of stderr."""
         return list(self._tail.lines)
+
+    def resident_set(self) -> int | None:
+        """Bytes of it in memory; None where it has just ended, or this is no Linux."""
+        try:
+            fields = Path(f"/proc/{self.pid}/statm").read_bytes().split()
+            return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, IndexError, ValueError):
+            return None
 
     def kill(self) -> None:
         """End it at once; does nothing where it has ended."""

@@ -9,7 +9,6 @@ import signal
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from skerry.errors import (
@@ -20,6 +19,7 @@ from skerry.errors import (
     RunnerDied,
 )
 from skerry.inference.channel import Channel, Event, Pending
+from skerry.inference.deaths import Deaths
 from skerry.inference.messages import Load, Progress, Ready, Refused
 from skerry.inference.pace import Pace
 from skerry.inference.process import Process, settled, why_it_ended
@@ -27,13 +27,6 @@ from skerry.inference.status import ModelStatus, State
 from skerry.inference.stream import Pieces
 from skerry.types import Answer, AnswerStream, InferenceRequest
 
-QUICK = 5.0
-"""A runner that dies within so many seconds of being ready died quickly."""
-DEATHS = 4
-"""Quick deaths in a row after which the model is given up for a while."""
-HOLD = 15.0
-"""Seconds for which it is given up; doubled each time, up to HOLD_MOST."""
-HOLD_MOST = 300.0
 EXIT = 2.0
 """Seconds that a runner has to end after its socket closed; then it is killed."""
 
@@ -87,7 +80,7 @@ class Resident:
         self._drained = asyncio.Event()
         self._ended: asyncio.Future[str] | None = None
         self._failed_until = 0.0
-        self._hold = HOLD
+        self._deaths = Deaths()
         self._pace = Pace()
         self._one_by_one = asyncio.Lock()
         self._last_status = 0
@@ -243,9 +236,7 @@ class Resident:
 
     async def _keep(self) -> None:
         """Start the runner, and start it anew whenever it dies."""
-        quick = 0
         while True:
-            begun = time.monotonic()
             try:
                 reason, ready_at = await self._live()
                 refused = False
@@ -253,20 +244,17 @@ class Resident:
                 reason, ready_at, refused = str(error), None, True
             if self.state == "draining":
                 return
-            lived = time.monotonic() - (ready_at or begun)
-            quick = quick + 1 if ready_at is None or lived < QUICK else 0
-            if not quick:
-                self._hold = HOLD
-            if refused or quick >= DEATHS:
-                said = "cannot be loaded" if refused else f"died {quick} times in a row"
+            deaths = self._deaths
+            deaths.count(None if ready_at is None else time.monotonic() - ready_at)
+            if refused or deaths.too_many:
+                said = "cannot be loaded" if refused else f"died {deaths.quick} times in a row"
                 self._fail(f"{self.name} {said}: {reason}")
                 await self._wanted.wait()
                 self._wanted.clear()
             else:
                 self.restarts += 1
                 self._become("starting", f"starting anew: {reason}")
-                if quick > 1:
-                    await asyncio.sleep(0.05 * 2**quick)
+                await asyncio.sleep(deaths.pause)
 
     async def _live(self) -> tuple[str, float | None]:
         """One life of a runner: (how it ended, when it became ready)."""
@@ -293,7 +281,7 @@ class Resident:
                 lost.set_result(reason)
 
         process = await Process.start(
-            self._command, self._environ, settled(exited), _variables(self.load)
+            self._command, self._environ, settled(exited), self.load.variables()
         )
         self._process = process
         begun = time.monotonic()
@@ -342,8 +330,7 @@ class Resident:
             self._become("ready", "ready", 1.0)
 
     def _fail(self, reason: str) -> None:
-        self._failed_until = asyncio.get_running_loop().time() + self._hold
-        self._hold = min(HOLD_MOST, self._hold * 2)
+        self._failed_until = asyncio.get_running_loop().time() + self._deaths.hold()
         self.bytes = 0
         self._become("failed", reason)
 
@@ -390,13 +377,8 @@ class Resident:
 
     def measure(self) -> None:
         """Read the runner's resident set anew: it grows with use."""
-        if self._process is None or self.state != "ready":
-            return
-        try:
-            fields = Path(f"/proc/{self._process.pid}/statm").read_bytes().split()
-            self.bytes = int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, IndexError, ValueError):
-            return  # it has just ended, or this is no Linux: the last figure stands
+        if self._process is not None and self.state == "ready":
+            self.bytes = self._process.resident_set() or self.bytes
 
     def status(self) -> ModelStatus:
         """How it stands."""
@@ -413,8 +395,3 @@ class Resident:
             streams=choice.streams if choice else 0,
             log=self._process.log() if self._process else self._log,
         )  # fmt: skip
-
-
-def _variables(load: Load) -> list[str]:
-    """The environment variables that the model's engines name as holding an API key."""
-    return [str(each.options["key_env"]) for each in load.choices if each.options.get("key_env")]
