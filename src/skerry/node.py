@@ -161,6 +161,7 @@ class Node:
 
     async def stop(self) -> None:
         """Stop listening, let what runs end within its grace, stop every runner."""
+        self.logs.close()
         if self._workers is not None:
             await self._workers.close()
             self._workers = None

@@ -54,9 +54,7 @@ def build_app(
     if stores is not None:
         app.add_routes(storage_routes(stores))
     if logs is not None:
-        follower = LogsFace(logs)
-        app.add_routes(follower.routes())
-        app.on_shutdown.append(follower.stop)
+        app.add_routes(LogsFace(logs).routes())
     app.add_routes(Health(inference, settings, version).routes())
     app.add_routes(Pages(tasks, version).routes())
     OriginGuard(settings.origins).install(app)

@@ -21,12 +21,6 @@ class LogsFace:
 
     def __init__(self, logs: LogHub) -> None:
         self._logs = logs
-        self._readers: set[asyncio.Task[object]] = set()
-
-    async def stop(self, app: web.Application) -> None:
-        """End every stream: none of them would end by itself."""
-        for reader in self._readers:
-            reader.cancel()
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get(PATH, guarded(self.follow, cloudflare_form))]
@@ -44,24 +38,23 @@ class LogsFace:
             }
         )
         await response.prepare(request)
-        task = asyncio.current_task()
-        assert task is not None
-        self._readers.add(task)
-        task.add_done_callback(self._readers.discard)
         await response.write(b": the node's workers\n\n")
         with self._logs.subscribe() as subscription:
             past = [each for each in self._logs.recent() if worker in (None, each.worker)]
-            for event in past[len(past) - count :]:
-                await response.write(_data(event))
+            for told in past[len(past) - count :]:
+                await response.write(_data(told))
             while True:
                 try:
-                    async with asyncio.timeout(BEAT):
-                        event = await subscription.get()
+                    event = await asyncio.wait_for(subscription.get(), BEAT)
                 except TimeoutError:
                     await response.write(b": still here\n\n")
                     continue
+                if event is None:
+                    break
                 if worker in (None, event.worker):
                     await response.write(_data(event))
+        await response.write_eof()
+        return response
 
 
 def _data(event: object) -> bytes:

@@ -265,7 +265,19 @@ def _node_paths() -> Json:
     html = {"content": {"text/html": {"schema": {"type": "string"}}}}
     ready = get("ready", "Are the models of `preload` resident?", json_answer("They are", plain))
     ready["get"]["responses"]["503"] = json_answer("Not yet; the body names them", plain)
+    text = {"type": "string"}
+    logs = get(
+        "workerLogs",
+        "What workers say, as it happens: server-sent events, one log event each",
+        {"description": "The stream", "content": {"text/event-stream": {"schema": text}}},
+    )
+    logs["parameters"] = [
+        account(),
+        query("worker", "string", "Only this worker's."),
+        query("recent", "integer", "First tell so many of the last events, at most 200."),
+    ]
     return {
+        f"{ACCOUNT}/workers/logs": logs,
         "/healthz": get("live", "Does the process answer?", json_answer("It does", plain)),
         "/readyz": ready,
         "/version": get("version", "The version of Skerry", json_answer("The version", plain)),

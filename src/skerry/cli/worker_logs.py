@@ -23,8 +23,8 @@ class LogPrinter:
     async def follow(self, logs: LogHub) -> None:
         """Print everything that is said from now on, until it is cancelled."""
         with logs.subscribe() as subscription:
-            while True:
-                self.show(await subscription.get())
+            while (event := await subscription.get()) is not None:
+                self.show(event)
 
     def show(self, event: LogEvent) -> None:
         """Print one event."""

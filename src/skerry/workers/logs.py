@@ -48,6 +48,11 @@ class LogHub:
         for each in self._queues:
             each.put(event)
 
+    def close(self) -> None:
+        """Nothing more will be said: readers end once they have read what there is."""
+        for each in self._queues:
+            each.close()
+
     def recent(self) -> list[LogEvent]:
         """The last events, the oldest first."""
         return list(self._recent)
@@ -70,6 +75,7 @@ class Subscription:
         self._events: deque[LogEvent] = deque()
         self._ready = asyncio.Event()
         self._lost = 0
+        self._closed = False
 
     def put(self, event: LogEvent) -> None:
         """One more event; the oldest goes where too many wait."""
@@ -79,9 +85,16 @@ class Subscription:
         self._events.append(event)
         self._ready.set()
 
-    async def get(self) -> LogEvent:
-        """The next event, or the word that some were lost."""
+    def close(self) -> None:
+        """No more events come."""
+        self._closed = True
+        self._ready.set()
+
+    async def get(self) -> LogEvent | None:
+        """The next event, or the word that some were lost; None at the end."""
         while not self._events:
+            if self._closed:
+                return None
             self._ready.clear()
             await self._ready.wait()
         if self._lost:
