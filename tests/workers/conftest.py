@@ -16,11 +16,16 @@ from .rig import WorkerRig
 
 
 @pytest.fixture(scope="session")
-def tools() -> Toolchain:
-    """The real programs; SKERRY_TEST_TOOLS moves where they are kept."""
+def toolbox() -> Path:
+    """Where the real programs are kept; SKERRY_TEST_TOOLS moves it."""
     chosen = os.environ.get("SKERRY_TEST_TOOLS")
-    root = Path(chosen) if chosen else Path.home() / ".cache" / "skerry" / "tools"
-    made = Toolchain(root)
+    return Path(chosen) if chosen else Path.home() / ".cache" / "skerry" / "tools"
+
+
+@pytest.fixture(scope="session")
+def tools(toolbox: Path) -> Toolchain:
+    """The real programs."""
+    made = Toolchain(toolbox)
 
     async def fetch() -> None:
         await made.workerd()
