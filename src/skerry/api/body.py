@@ -27,6 +27,7 @@ OPTIONS = frozenset({"queueRequest", "rejectIfBusy", "tags"})
 
 _FIELD = re.compile(rb'\s*\{\s*"(?P<name>[a-z_]{1,40})"\s*:')
 """The beginning of an object, up to its first value."""
+_END = re.compile(rb"\s*\}\s*\Z")
 _NUMBERS = {"integer": int, "number": float}
 
 
@@ -108,11 +109,22 @@ def parse_inputs(data: bytes | msgspec.Raw, task: Task) -> Inputs:
         head = first_bytes_of_json(bytes(memoryview(data)[begun.end() : begun.end() + TEXT]))
         if head:
             task.sniff(head)
+        if isinstance(data, bytes) and (only := _only_list(data, begun.end())):
+            return {field: only}
     try:
         parts = _fields.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return parse_object(data)  # raises, with the reason
     return {name: part if name == field else parse(part, _objects) for name, part in parts.items()}
+
+
+def _only_list(data: bytes, start: int) -> msgspec.Raw | None:
+    """A list that is all there is in an object from `start` on, with its numbers left unread: to
+    walk over eight million of them takes 35 ms of the loop."""
+    end = data.find(b"]", start)
+    if data[start : start + 9].lstrip()[:1] != b"[" or end < 0 or not _END.match(data, end + 1):
+        return None
+    return msgspec.Raw(memoryview(data)[start : end + 1])
 
 
 def _kind(value: Any) -> str:
