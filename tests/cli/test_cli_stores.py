@@ -115,6 +115,28 @@ def test_d1(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("where")
+@pytest.mark.parametrize("name", ["DB", "shop", "made-up-id"])
+def test_d1_of_the_project_of_this_folder(
+    name: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "index.ts").touch()
+    (tmp_path / "wrangler.jsonc").write_text(
+        """{"name": "shop", "main": "index.ts", "compatibility_date": "2026-01-01",
+            "d1_databases": [{"binding": "DB", "database_name": "shop",
+              "database_id": "made-up-id", "migrations_dir": "sql", "migrations_table": "done"}]}"""
+    )
+    file = asked(capfd, "d1", "migrations", "create", name, "first")["file"]
+    assert file == "sql/0001_first.sql"
+    (tmp_path / file).write_text("CREATE TABLE flat (id TEXT);")
+    # Nothing has used it so far; its worker will find what is made here.
+    assert asked(capfd, "d1", "migrations", "apply", name) == {"applied": ["0001_first.sql"]}
+    assert asked(capfd, "d1", "migrations", "list", name) == {"pending": []}
+    (got,) = asked(capfd, "d1", "execute", "made-up-id", "-c", "SELECT name FROM done")
+    assert got["results"] == [{"name": "0001_first.sql"}]
+    assert [each["name"] for each in asked(capfd, "d1", "list")] == ["shop"]
+
+
+@pytest.mark.usefixtures("where")
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -15,8 +15,16 @@ from skerry.cli.rest import Rest, Url, with_rest
 from skerry.cli.stores import LOCAL, Account
 from skerry.errors import SettingsError, StorageError
 
+if TYPE_CHECKING:
+    from skerry.workers.bindings import D1Binding
+
 Name = Annotated[str, typer.Argument(help="The database's name.", metavar="NAME")]
-Database = Annotated[str, typer.Argument(help="A database's name, or its id.", metavar="DATABASE")]
+Database = Annotated[
+    str,
+    typer.Argument(
+        help="A database's name or id; in a project's folder also its binding.", metavar="DATABASE"
+    ),
+]
 Command = Annotated[
     str | None, typer.Option("--command", "-c", help="SQL to run.", show_default=False)
 ]
@@ -40,8 +48,30 @@ Tables = Annotated[
 BASE = "/d1/database"
 
 
+def bound(database: str) -> D1Binding | None:
+    """What the project of this folder means by `database`: a binding, a name or an id of its
+    configuration. None where there is no project or it knows no such database. Raises ProjectError.
+    """
+    from skerry.workers.bindings import D1Binding
+    from skerry.workers.project import load_project
+    from skerry.workers.wrangler.load import NAMES
+
+    folder = Path.cwd()
+    if not any((folder / name).is_file() for name in NAMES):
+        return None
+    for each in load_project(folder).bindings:
+        if isinstance(each, D1Binding) and database in (each.name, each.database_name, each.id):
+            return each
+    return None
+
+
 async def database_id(rest: Rest, database: str) -> str:
-    """The id for a name or an id. Raises StorageError."""
+    """The id for a name or an id; what the project of this folder calls so comes first, and is
+    made. Raises StorageError, ProjectError."""
+    binding = bound(database)
+    if binding is not None:
+        body = {"name": binding.database_name or binding.id, "uuid": binding.id}
+        return str((await rest.call("POST", BASE, json=body))["uuid"])
     where = f"{BASE}?per_page=10000&name={quote(database, safe='')}"
     for each in await rest.call("GET", where):
         if each["name"] == database:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from skerry.cli import options
-from skerry.cli.d1 import BASE, Database, database_id
+from skerry.cli.d1 import BASE, Database, bound, database_id
 from skerry.cli.output import out, print_json
 from skerry.cli.rest import Rest, Url, with_rest
 from skerry.cli.stores import LOCAL, Account
@@ -17,12 +17,32 @@ from skerry.cli.stores import LOCAL, Account
 if TYPE_CHECKING:
     from skerry.storage.d1.migrations import Run
 
-Folder = Annotated[Path, typer.Option("--dir", help="The folder of the migrations.")]
-Table = Annotated[str, typer.Option(help="The table that knows which were applied.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir",
+        help="The folder of the migrations; else as the project of this folder says.",
+        show_default="migrations",
+    ),
+]
+Table = Annotated[
+    str | None,
+    typer.Option(
+        help="The table that knows which were applied; else as the project of this folder says.",
+        show_default="d1_migrations",
+    ),
+]
 Message = Annotated[str, typer.Argument(help="What it does, in a few words.")]
 
-_FOLDER = Path("migrations")
-_TABLE = "d1_migrations"
+
+def _place(database: str, folder: Path | None, table: str | None) -> tuple[Path, str]:
+    """Where the migrations are and which table knows of them, as the caller or the project says."""
+    from skerry.storage.d1 import migrations
+
+    binding = bound(database)
+    if binding is None:
+        return folder or Path(migrations.FOLDER), table or migrations.TABLE
+    return folder or Path(binding.migrations_dir), table or binding.migrations_table
 
 
 async def _run(rest: Rest, database: str) -> Run:
@@ -40,8 +60,8 @@ async def _run(rest: Rest, database: str) -> Run:
 def apply(
     database: Database,
     *,
-    folder: Folder = _FOLDER,
-    table: Table = _TABLE,
+    folder: Folder = None,
+    table: Table = None,
     url: Url = None,
     account: Account = LOCAL,
     config: options.Config = None,
@@ -54,8 +74,10 @@ def apply(
     """
     from skerry.storage.d1 import migrations
 
+    place = _place(database, folder, table)
+
     async def work(rest: Rest) -> list[str]:
-        return await migrations.apply(await _run(rest, database), folder, table)
+        return await migrations.apply(await _run(rest, database), *place)
 
     done = with_rest(options.settings(config, data_dir), url, account, work)
     if json:
@@ -70,8 +92,8 @@ def apply(
 def list_migrations(
     database: Database,
     *,
-    folder: Folder = _FOLDER,
-    table: Table = _TABLE,
+    folder: Folder = None,
+    table: Table = None,
     url: Url = None,
     account: Account = LOCAL,
     config: options.Config = None,
@@ -84,9 +106,11 @@ def list_migrations(
     """
     from skerry.storage.d1 import migrations
 
+    place = _place(database, folder, table)
+
     async def work(rest: Rest) -> list[str]:
         run = await _run(rest, database)
-        return [path.name for path in await migrations.pending(run, folder, table)]
+        return [path.name for path in await migrations.pending(run, *place)]
 
     names = with_rest(options.settings(config, data_dir), url, account, work)
     if json:
@@ -96,7 +120,7 @@ def list_migrations(
 
 
 def create(
-    database: Database, message: Message, *, folder: Folder = _FOLDER, json: options.Json = False
+    database: Database, message: Message, *, folder: Folder = None, json: options.Json = False
 ) -> None:
     """Make the file of a new migration, with the next number.
 
@@ -104,7 +128,7 @@ def create(
     """
     from skerry.storage.d1 import migrations
 
-    path = migrations.create(folder, message)
+    path = migrations.create(_place(database, folder, None)[0], message)
     if json:
         print_json({"database": database, "file": str(path)})
     else:

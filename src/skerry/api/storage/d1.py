@@ -13,6 +13,7 @@ from skerry.api.storage.d1_transfers import D1TransfersRest
 from skerry.api.storage.rest import ACCOUNT, json_body, ok, page_of, stored
 from skerry.errors import StorageError
 from skerry.storage.d1.base import D1Database, D1Info, D1Result, D1Statement
+from skerry.storage.open import folder_name
 
 if TYPE_CHECKING:
     from skerry.storage.open import Stores
@@ -27,6 +28,9 @@ class DatabaseBody(msgspec.Struct):
     """The body that creates a database. A location is taken and means nothing: this node is it."""
 
     name: str
+    uuid: str | None = None
+    """Not Cloudflare's: the id that a project's configuration has for it. One that is known
+    already is no error."""
     primary_location_hint: str | None = None
     jurisdiction: str | None = None
 
@@ -70,7 +74,12 @@ class D1Rest:
         body = await json_body(request, DatabaseBody)
         if _NAME.fullmatch(body.name) is None:
             raise StorageError("name: 1 to 63 letters, digits, spaces, '-', '_' and '.'", code=7400)
-        made = await self._stores.d1_databases(request.match_info["account"]).create(body.name)
+        databases = self._stores.d1_databases(request.match_info["account"])
+        if body.uuid is None:
+            made = await databases.create(body.name)
+        else:
+            await databases.ensure(folder_name(body.uuid), body.name)
+            made = await databases.get(body.uuid)
         return ok(await self._long(request, made))
 
     async def get(self, request: web.Request) -> web.Response:

@@ -137,6 +137,11 @@ class D1Databases(ABC):
         """A new, empty database. Raises DatabaseExists."""
 
     @abstractmethod
+    async def ensure(self, database: str, name: str) -> None:
+        """Know the database of this id, which a project's configuration chose; under `name` where
+        that is free."""
+
+    @abstractmethod
     async def get(self, database: str) -> D1Info:
         """By its id. Raises DatabaseNotFound."""
 

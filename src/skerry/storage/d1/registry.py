@@ -47,7 +47,6 @@ class EmbeddedDatabases(D1Databases):
         return made
 
     async def ensure(self, database: str, name: str) -> None:
-        """Know the database of a binding, whose id a project's configuration chose."""
         known = await self._database.read(lambda connection: _row(connection, database))
         if known is not None:
             return
