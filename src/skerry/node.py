@@ -98,8 +98,9 @@ class Node:
             logs=self.logs,
         )
 
-    async def serve(self) -> str:
-        """Listen; answers the base URL. Raises OSError where the port is taken."""
+    async def serve(self, host: str | None = None, port: int | None = None) -> str:
+        """Listen, as the settings say or here; answers the base URL. Raises OSError where the
+        port is taken."""
         from aiohttp import web
 
         app = self._api()
@@ -113,12 +114,17 @@ class Node:
         )
         await runner.setup()
         self._runner = runner
+        settings = self.settings
         site = web.TCPSite(
-            runner, self.settings.host, self.settings.port, backlog=1024, reuse_address=True
+            runner,
+            host or settings.host,
+            settings.port if port is None else port,
+            backlog=1024,
+            reuse_address=True,
         )
         await site.start()
-        host, self.port = runner.addresses[0][:2]
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        name, self.port = runner.addresses[0][:2]
+        return f"http://[{name}]:{self.port}" if ":" in name else f"http://{name}:{self.port}"
 
     async def workers(self, toolchain: Toolchain | None = None) -> Workers:
         """What runs workers on this node; made when it is first asked for. Raises SettingsError.

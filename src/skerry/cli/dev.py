@@ -177,8 +177,9 @@ async def _dev(
             await supervisor.start()
             version = supervisor.version
             project = version.project if version is not None else None
-            url = f"http://{settings.host}:{port}"
-            _announce(url, project, workers.sandbox.reason, json=json)
+            url = f"http://[{settings.host}]" if ":" in settings.host else f"http://{settings.host}"
+            api = await node.serve("127.0.0.1", 0)
+            _announce(f"{url}:{port}", api, project, workers.sandbox.reason, json=json)
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             main.uncancel()  # a signal, the only thing that cancels this task
@@ -189,13 +190,14 @@ async def _dev(
             await printing  # it ends with the logs, which the node has closed
 
 
-def _announce(url: str, project: Project | None, unboxed: str, *, json: bool) -> None:
+def _announce(url: str, api: str, project: Project | None, unboxed: str, *, json: bool) -> None:
     bindings = [] if project is None else [_row(each) for each in project.bindings]
     warnings = [] if project is None else [str(each) for each in project.diagnostics]
     if json:
         print_json(
             {
                 "url": url,
+                "api": api,
                 "pid": os.getpid(),
                 "ready": project is not None,
                 "worker": None if project is None else project.name,
@@ -220,7 +222,7 @@ def _announce(url: str, project: Project | None, unboxed: str, *, json: bool) ->
         console.print("again. [dim]Ctrl-C stops.[/]")
         return
     console.print(f"[bold]{project.name}[/] is ready on [bold]{url}[/]")
-    console.print("[dim]Ctrl-C stops it.[/]")
+    console.print(f"[dim]The node's API alone: {api}. Ctrl-C stops it.[/]")
 
 
 def _row(binding: Binding) -> tuple[str, str, str]:
