@@ -99,21 +99,20 @@ class LlamaCpp(CallEngine):
         loras = sorted(files.loras.glob("*.gguf")) if files.loras else []
         params.lora_adapters = [_adapter(xllamacpp, lora) for lora in loras]
         params.lora_init_without_apply = True
-        # xllamacpp opens a listener whether wanted or not: a socket file of this user's, with a
-        # key that nobody knows, in place of a TCP port.
-        folder = tempfile.TemporaryDirectory(prefix="skerry-")
-        params.hostnames = [str(Path(folder.name) / "unused.sock")]
+        # xllamacpp opens a listener whether wanted or not: a socket file of this user's, removed as
+        # soon as it is bound, with a key that nobody knows, in place of a TCP port.
         params.api_keys = [secrets.token_hex(16)]
         try:
-            server = xllamacpp.Server(params)
+            with tempfile.TemporaryDirectory(prefix="skerry-") as folder:
+                params.hostnames = [str(Path(folder) / "unused.sock")]
+                server = xllamacpp.Server(params)
         except (RuntimeError, ValueError) as error:
-            folder.cleanup()
             which = f" with the adapters of {files.loras}" if loras else ""
             raise EngineError(
                 f"{files.name}: llama.cpp cannot load {path.name}{which}: {error}"
             ) from error
         names = {lora.stem: index for index, lora in enumerate(loras)}
-        return cls(files, server, slots, context, names, folder, Pool(params.n_ctx))
+        return cls(files, server, slots, context, names, Pool(params.n_ctx))
 
     def __init__(
         self,
@@ -122,14 +121,12 @@ class LlamaCpp(CallEngine):
         slots: int,
         context: int,
         loras: dict[str, int],
-        folder: tempfile.TemporaryDirectory[str],
         pool: Pool,
     ) -> None:
         self._files = files
         self._server = server
         self._context = context
         self._loras = loras
-        self._folder = folder
         self._pool = pool
         self.capacity = slots
 
@@ -163,7 +160,6 @@ class LlamaCpp(CallEngine):
 
     def close(self) -> None:
         self._server = None
-        self._folder.cleanup()
 
     def _request(self, call: Generate, tools: Tools | None) -> dict[str, Any]:
         body: dict[str, Any] = {

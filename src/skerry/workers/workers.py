@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import tempfile
 import time
@@ -18,6 +17,7 @@ from skerry.workers.logs import LogEvent, LogHub
 from skerry.workers.packages import Packages
 from skerry.workers.project import Project
 from skerry.workers.python.environment import Environments
+from skerry.workers.run_folder import RunFolder
 from skerry.workers.sandbox import Sandbox
 from skerry.workers.supervisor import Supervisor
 from skerry.workers.toolchain import Toolchain
@@ -67,7 +67,7 @@ class Workers:
         self._stores = stores
         self._account = account
         self._api: Door | None = None
-        self._run: Path | None = None
+        self._run: RunFolder | None = None
         self._opened: list[tuple[Supervisor, socket.socket]] = []
         self._following: list[asyncio.Task[None]] = []
         self.sandbox = sandbox
@@ -146,11 +146,11 @@ class Workers:
 
     async def _folder(self) -> Path:
         if self._run is None:
-            self._run = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="skerry-"))
-            folder = self._run / "api"
+            self._run = await asyncio.to_thread(RunFolder)
+            folder = self._run.path / "api"
             folder.mkdir()
             self._api = await self._serve_api(folder / "api.sock")
-        return self._run
+        return self._run.path
 
     async def close(self) -> None:
         """Stop every worker: what is in flight ends within its grace."""
@@ -166,7 +166,7 @@ class Workers:
             await self._api.close()
             self._api = None
         if self._run is not None:
-            await asyncio.to_thread(shutil.rmtree, self._run, True)
+            await asyncio.to_thread(self._run.remove)
             self._run = None
 
 
