@@ -15,6 +15,7 @@ from skerry.settings import Settings
 from skerry.storage.open import Stores
 from skerry.tasks.base import Task
 from skerry.tasks.registry import load_tasks
+from skerry.workers.logs import LogHub
 
 from .stub import StubAI, StubCatalog, StubStatus
 
@@ -37,6 +38,7 @@ class Rig:
             inference=self.status,
             settings=settings,
             version="1.2.3",
+            logs=LogHub(),
             stores=self.stores,
         )
         self.url = ""
