@@ -262,6 +262,19 @@ async def test_a_deferred_key_fails_its_own_request_only(stores: Stores) -> None
     assert answer.results[0].rows == [[1, 0]]
 
 
+async def test_readers_know_a_column_as_soon_as_it_is_there(d1: aiohttp.ClientSession) -> None:
+    await ask(d1, TABLE, form="NONE")
+    await ask(d1, ("INSERT INTO t (a) VALUES (?)", "x"))
+    columns = ["id", "a", "b"]
+    for name in ("c", "d", "e"):
+        await ask(d1, f"ALTER TABLE t ADD COLUMN {name}", form="NONE")
+        columns.append(name)
+        for _ in range(4):  # each of the readers
+            one, none = await ask(d1, "SELECT * FROM t", ("SELECT * FROM t WHERE a = ?", "y"))
+            assert one["results"]["columns"] == none["results"]["columns"] == columns
+            assert one["results"]["rows"] == [[1, "x", *[None] * (len(columns) - 2)]]
+
+
 async def test_sessions_see_their_own_writes(d1: aiohttp.ClientSession) -> None:
     body = {"sql": TABLE}
     async with d1.post("/query", json=body, headers={TOKEN: "first-unconstrained"}) as answer:

@@ -215,6 +215,18 @@ async def test_an_index_added_later_is_counted(stores: Stores) -> None:
     assert (await database.query([insert])).results[0].meta.rows_written == 2
 
 
+async def test_readers_count_by_an_index_that_the_writer_made(stores: Stores) -> None:
+    database = stores.d1("local", "db")
+    await database.script("CREATE TABLE t (a); INSERT INTO t VALUES (1), (2), (3), (4)")
+    query = D1Statement("SELECT * FROM t WHERE a = 2")
+    for _ in range(4):
+        assert (await database.query([query])).results[0].meta.rows_read == 4
+    await database.script("CREATE INDEX i ON t (a)")
+    for _ in range(4):
+        # The row, and the one behind it, which ends the search.
+        assert (await database.query([query])).results[0].meta.rows_read == 2
+
+
 async def test_a_program_too_large_to_work_out_still_counts_its_moves(stores: Stores) -> None:
     database = stores.d1("local", "db")
     await database.script("CREATE TABLE t (a); INSERT INTO t VALUES (1), (2), (3)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -179,3 +180,21 @@ async def test_processes_write_at_once_from_the_first_moment(tmp_path: Path) -> 
     database = Database(path, SCHEMA)
     assert len(await database.read(keys)) == 400
     await database.close()
+
+
+async def test_a_file_can_be_first_opened_for_reading_while_a_write_takes_long(
+    database: Database, tmp_path: Path
+) -> None:
+    """The reader finds no tables yet and must not wait for the write, only for the tables."""
+    free, started = threading.Event(), threading.Event()
+
+    def busy(connection: apsw.Connection) -> None:
+        started.set()
+        free.wait(20)
+
+    reading = asyncio.ensure_future(database.read(keys))
+    writing = asyncio.ensure_future(database.write(busy))
+    await asyncio.to_thread(started.wait, 20)
+    assert await reading == []
+    free.set()
+    await writing

@@ -34,6 +34,8 @@ LONGEST = 0.05
 """Seconds after which a transaction takes up no more writes: those done want to be told."""
 WAITING = 4096
 """Writes that may wait; further callers wait for a place."""
+_LOOK = 20
+"""Milliseconds between two looks at a file whose form another process may be changing."""
 WAIT = 30.0
 """Seconds that a write waits for a place in the queue, or for another process's transaction."""
 
@@ -161,20 +163,34 @@ class Database:
         return connection
 
     def _migrate(self, connection: apsw.Connection) -> None:
+        """Bring the file to the form that `schema` ends with, unless it is there already.
+
+        Whoever is first does it. The others look again from time to time instead of waiting for
+        the lock: it may long be held for something else.
+        """
         wanted = len(self._schema)
-        if not wanted or _version(connection) == wanted:
-            return
-        with _transaction(connection):
-            found = _version(connection)  # again: another process may have been first
-            if found > wanted:
-                raise StorageError(
-                    f"{self.path} was written by a newer version of Skerry"
-                    f" (form {found}, this one knows {wanted})",
-                    status=500,
-                )
-            for script in self._schema[found:]:
-                connection.execute(script).fetchall()
-            connection.execute(f"PRAGMA user_version={wanted}")
+        deadline = time.monotonic() + self._wait
+        connection.set_busy_timeout(_LOOK)
+        while wanted and _version(connection) != wanted:
+            try:
+                with _transaction(connection):
+                    self._change(connection, wanted)
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+        connection.set_busy_timeout(int(self._wait * 1000))
+
+    def _change(self, connection: apsw.Connection, wanted: int) -> None:
+        found = _version(connection)
+        if found > wanted:
+            raise StorageError(
+                f"{self.path} was written by a newer version of Skerry"
+                f" (form {found}, this one knows {wanted})",
+                status=500,
+            )
+        for script in self._schema[found:]:
+            connection.execute(script).fetchall()
+        connection.execute(f"PRAGMA user_version={wanted}")
 
     def _write_loop(self) -> None:
         connection: apsw.Connection | None = None

@@ -17,6 +17,7 @@ KEPT = 256
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
 _INSERT = re.compile(r"\s*(?:insert|replace)\b", re.IGNORECASE)
 _SCHEMA = "SELECT schema_version FROM pragma_schema_version"
+_KNOW = "SELECT 1 FROM sqlite_master LIMIT 1"
 _TABLE = "SELECT tbl_name FROM sqlite_master WHERE rootpage = ?"
 
 
@@ -43,9 +44,13 @@ class Meter:
         """It is prepared; call with the guard open."""
         row = connection.execute(_SCHEMA).fetchone()
         schema = int(str(row[0])) if row else 0
-        if schema != self._schema or len(self._accounts) >= KEPT:
-            self._accounts.clear()
+        if schema != self._schema:
+            # EXPLAIN alone would tell of the schema that this connection last knew.
+            connection.execute(_KNOW).fetchall()
             self._schema = schema
+            self._accounts.clear()
+        if len(self._accounts) >= KEPT:
+            self._accounts.clear()
         # Inserts of the same form have the same program, whatever values stand in them.
         key = _LITERAL.sub("?", sql) if _INSERT.match(sql) else sql
         account = self._accounts.get(key)
@@ -71,7 +76,8 @@ class Meter:
             return rows, changes
         read, written = account.solve(
             Measures(
-                status["SQLITE_STMTSTATUS_VM_STEP"],
+                # A statement that has to be prepared anew has made its first two steps in vain.
+                status["SQLITE_STMTSTATUS_VM_STEP"] - 2 * status["SQLITE_STMTSTATUS_REPREPARE"],
                 rows,
                 changes,
                 self._index,

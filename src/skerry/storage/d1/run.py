@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import apsw
@@ -45,7 +45,7 @@ class Runner:
         self._guard = Guard(connection, seconds)
         self._meter = Meter(connection, moves)
         self._writes = writes
-        self._columns: list[str] = []
+        self._columns: list[str] | None = []
         self._room = 0
 
     def run(self, connection: apsw.Connection, statements: Sequence[D1Statement]) -> list[D1Result]:
@@ -106,13 +106,15 @@ class Runner:
     ) -> D1Result:
         began = time.perf_counter()
         before = connection.total_changes()
-        self._columns = []
+        self._forget()
         cursor = connection.cursor()
         cursor.exec_trace = self._traced
         self._meter.start()
         self._guard.start()
         try:
             rows = self._rows(cursor.execute(sql, params or None), keep)
+            if self._columns is None:
+                self._columns = _columns_of(connection, sql, params)
         except OF_THE_FILE:
             raise
         except apsw.ReadOnlyError as error:
@@ -128,7 +130,7 @@ class Runner:
         changes = connection.total_changes() - before
         read, written = self._meter.stop(connection, len(rows), changes)
         return D1Result(
-            self._columns,
+            self._columns or [],
             rows if keep else [],
             D1Meta(
                 served_by=SERVED_BY,
@@ -142,14 +144,19 @@ class Runner:
             ),
         )
 
+    def _forget(self) -> None:
+        self._columns = None
+
     def _check_names(self, connection: apsw.Connection) -> None:
         """The authorizer is not told what a table is renamed to."""
         if connection.execute(_TAKEN).fetchone() is not None:
             raise D1Error("not authorized: SQLITE_AUTH")
 
-    def _rows(self, cursor: Iterator[tuple[Any, ...]], keep: bool) -> list[list[Any]]:
-        out = []
+    def _rows(self, cursor: apsw.Cursor, keep: bool) -> list[list[Any]]:
+        out: list[list[Any]] = []
         for row in cursor:
+            if self._columns is None:
+                self._columns = _names(cursor)
             self._room -= 16 * len(row) + sum(
                 len(value) for value in row if isinstance(value, str | bytes)
             )
@@ -161,15 +168,36 @@ class Runner:
     def _traced(self, cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
         """Called by apsw once a statement is prepared, before its first step."""
         if cursor.is_explain:
-            self._columns = [column[0] for column in cursor.get_description()]
+            self._columns = _names(cursor)
             return True
         if not self._writes and not cursor.is_readonly:
             raise NeedsWriter
-        self._columns = [column[0] for column in cursor.get_description()]
+        # The first step prepares anew what was prepared before another connection changed the
+        # schema, and `*` then stands for other columns. So what reads is asked after that.
+        self._columns = None if cursor.is_readonly else _names(cursor)
         self._guard.stop()
         self._meter.prepared(cursor.connection, sql, bindings)
         self._guard.start()
         return True
+
+
+def _names(cursor: apsw.Cursor) -> list[str]:
+    return [column[0] for column in cursor.get_description()]
+
+
+def _columns_of(connection: apsw.Connection, sql: str, params: tuple[Any, ...]) -> list[str]:
+    """The columns of a statement that gave no row, as the schema is now."""
+    found: list[str] = []
+
+    def stop(cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
+        found.extend(_names(cursor))
+        return False
+
+    cursor = connection.cursor()
+    cursor.exec_trace = stop
+    with suppress(apsw.ExecTraceAbort):
+        cursor.execute(sql, params or None, can_cache=False)
+    return found
 
 
 def size(connection: apsw.Connection) -> int:
