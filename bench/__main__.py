@@ -8,8 +8,8 @@ from importlib import import_module
 
 from bench.report import show, write
 
-SUITES = ("overhead", "embed", "chat")
-MORE = ("bad_input", "soak", "quality")
+SUITES = ("overhead", "embed", "chat", "workers")
+MORE = ("bad_input", "soak", "crash", "quality")
 """Run only where they are named."""
 
 

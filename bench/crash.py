@@ -30,6 +30,7 @@ import psutil
 from bench.crash_check import Checker
 from bench.crash_load import Clients
 from bench.report import median, show, write
+from bench.serving import TOOLS
 
 PROJECT = Path(__file__).with_name("crash_worker")
 START = 60.0
@@ -54,7 +55,7 @@ class Target:
         """Start without waiting."""
         command = [str(Path(sys.executable).with_name("skerry")), "dev", str(PROJECT), "--json"]
         command += ["--port", str(self.port), "--data-dir", str(self.data_dir)]
-        environ = {**os.environ, **self._environ}
+        environ = {"SKERRY_TOOLS": str(TOOLS), **os.environ, **self._environ}
         with self._out.open("wb") as out, self._err.open("ab") as err:
             self._process = subprocess.Popen(command, stdout=out, stderr=err, env=environ)
 

@@ -75,14 +75,17 @@ def _unpack_wrk() -> bool:
 
 
 def put_load(url: str, bodies: list[dict[str, object]], connections: int, seconds: float) -> Load:
-    """Post the bodies in turn over that many connections, each waiting for its answer."""
+    """Post the bodies in turn over that many connections, each waiting for its answer.
+
+    No bodies: GET.
+    """
     lines = [json.dumps(body) for body in bodies]
     wrk = find_wrk()
     if wrk is None:
         return _with_python(url, lines, connections, seconds)
     binary, extra = wrk
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
-        file.write("\n".join(lines) + "\n")
+        file.write("".join(f"{line}\n" for line in lines))
         file.flush()
         done = subprocess.run(
             [
@@ -153,7 +156,7 @@ def run_client(url: str, lines: list[str], connections: int, seconds: float) -> 
             f"Content-Type: application/json\r\nContent-Length: {len(line.encode())}\r\n\r\n{line}"
         ).encode()
         for line in lines
-    ]
+    ] or [f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode()]
     selector = selectors.DefaultSelector()
     took: list[float] = []
     errors = number = 0

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).parent.parent
+TOOLS = Path.home() / ".cache" / "skerry" / "tools"
+"""Where workerd and esbuild are kept, if SKERRY_TOOLS does not say otherwise."""
 
 
 class Node:
@@ -39,33 +42,49 @@ class Node:
             "runners": sum(runner.memory_info().rss for runner in runners),
         }
 
+    def shares(self) -> dict[str, dict[str, int]]:
+        """Program -> bytes: its resident set ("rss"), and that with what processes share divided
+        among them ("pss")."""
+        found: dict[str, dict[str, int]] = {}
+        for process in (self._process, *self._process.children(recursive=True)):
+            info = process.memory_full_info()
+            sums = found.setdefault(process.name(), {"rss": 0, "pss": 0})
+            sums["rss"] += info.rss
+            sums["pss"] += info.pss
+        return found
+
 
 @contextmanager
-def node(*arguments: str, environ: dict[str, str] | None = None) -> Iterator[Node]:
-    """A node on a free port with an empty data folder and the user's model store."""
+def node(
+    *arguments: str,
+    environ: dict[str, str] | None = None,
+    command: str = "serve",
+    data_dir: Path | None = None,
+) -> Iterator[Node]:
+    """A node on a free port with an empty data folder and the user's model store.
+
+    command: or `dev`. data_dir: one that is there.
+    """
     with tempfile.TemporaryDirectory(prefix="skerry-bench-") as folder:
         process = subprocess.Popen(
             [
                 str(Path(sys.executable).with_name("skerry")),
-                "serve",
+                command,
                 "--port",
                 "0",
                 "--json",
                 "--data-dir",
-                folder,
+                str(data_dir or folder),
                 *arguments,
             ],
             stdout=subprocess.PIPE,
             stderr=sys.stderr,
             text=True,
-            env={**os.environ, **(environ or {})},
+            env={"SKERRY_TOOLS": str(TOOLS), **os.environ, **(environ or {})},
         )
         try:
             assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line:
-                raise SystemExit(f"skerry serve ended with status {process.wait()}")
-            yield Node(json.loads(line)["url"], process)
+            yield Node(_announced(process), process)
         finally:
             process.terminate()
             try:
@@ -73,6 +92,16 @@ def node(*arguments: str, environ: dict[str, str] | None = None) -> Iterator[Nod
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _announced(process: subprocess.Popen[str]) -> str:
+    """The URL that it tells; whatever it says later is read and dropped, so that no pipe fills."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "url" in (said := json.loads(line)):
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            return str(said["url"])
+    raise SystemExit(f"skerry ended with status {process.wait()}")
 
 
 class Helper:

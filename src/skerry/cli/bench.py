@@ -13,12 +13,12 @@ import skerry
 from skerry.cli import options
 from skerry.errors import SkerryError
 
-SUITES = ("overhead", "embed", "chat", "bad_input", "soak", "quality")
+SUITES = ("overhead", "embed", "chat", "workers", "bad_input", "soak", "crash", "quality")
 
 Suites = Annotated[
     list[str] | None,
     typer.Argument(
-        help=f"Of {', '.join(SUITES)}; without one: overhead, embed and chat.", metavar="[SUITE...]"
+        help=f"Of {', '.join(SUITES)}; without one: the first four.", metavar="[SUITE...]"
     ),
 ]
 
