@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,3 +133,26 @@ def test_a_graph_that_is_none_is_refused(files: ModelFiles) -> None:
         choice = Choice(engine=name, options={"model": "tokenizer.json"})
         with pytest.raises(EngineError, match=r"tokenizer\.json"):
             load_engine(name).load(files, choice)
+
+
+def test_quantising_reports_to_nobody(tmp_path: Path) -> None:
+    code = (
+        "import sys, runpy\n"
+        "from skerry.engines.quantise import import_nncf\n"
+        "nncf = import_nncf()\n"
+        "from nncf.telemetry.wrapper import NNCFTelemetryStub, telemetry\n"
+        "assert isinstance(telemetry, NNCFTelemetryStub), telemetry\n"
+        "assert sys.modules.get('openvino_telemetry') is None\n"
+    )
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("NNCF_", "PYTEST"))
+    }
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environ, "HOME": str(tmp_path)},
+        check=True,
+        timeout=100,
+    )
+    assert not (tmp_path / "intel").exists()

@@ -153,7 +153,7 @@ def model_file(files: ModelFiles, choice: Choice) -> Path:
 
 
 @contextmanager
-def _without(module: str) -> Iterator[None]:
+def without(module: str) -> Iterator[None]:
     """Make `import module` fail with ImportError inside the block."""
     if module in sys.modules:
         yield
@@ -171,6 +171,6 @@ def import_openvino() -> Any:
     The package imports that tool if it can; it costs a third of a second of a cold start and the
     runner converts nothing.
     """
-    with _without("openvino.tools.ovc"):
+    with without("openvino.tools.ovc"):
         import openvino
     return openvino

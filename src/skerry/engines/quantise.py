@@ -14,6 +14,7 @@ import msgspec
 
 from skerry.engines.base import Choice
 from skerry.engines.onnx_file import model_digest
+from skerry.engines.openvino import import_openvino, without
 from skerry.errors import ConversionFailed, EngineMissing
 from skerry.tasks.base import Feeds, ModelFiles, RowProcessor
 from skerry.tasks.registry import load_tasks
@@ -40,9 +41,8 @@ def quantise(files: ModelFiles, choice: Choice, model: Path) -> Path:
     target = quantised_path(files, choice, model)
     if target.is_file():
         return target
-    import nncf
-    import openvino
-
+    nncf = import_nncf()
+    openvino = import_openvino()
     graph = openvino.Core().read_model(str(model))
     feeds = calibration(files, {port.get_any_name() for port in graph.inputs}, _count(choice))
     extra: dict[str, Any] = {}
@@ -67,6 +67,14 @@ def quantise(files: ModelFiles, choice: Choice, model: Path) -> Path:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return target
+
+
+def import_nncf() -> Any:
+    """The package `nncf`, without its telemetry, which would report each call over the network and
+    keep an id in the user's home folder."""
+    with without("openvino_telemetry"):
+        import nncf
+    return nncf
 
 
 def calibration(files: ModelFiles, names: set[str], count: int) -> list[Feeds]:
