@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import skerry
-from skerry.ai import AI
+from skerry.ai import AI, Step
 from skerry.ai.allow import Allow
 from skerry.ai.execute import Execute
 from skerry.ai.json_mode import JsonMode
@@ -41,8 +41,13 @@ class Node:
     """
 
     def __init__(
-        self, settings: Settings, on_pull: Callable[[Progress], None] | None = None
+        self,
+        settings: Settings,
+        on_pull: Callable[[Progress], None] | None = None,
+        *,
+        before: Sequence[Step] = (),
     ) -> None:
+        """before: more steps of AI.run, which come before a model is looked for."""
         settings = with_kept(settings)
         self.settings = settings
         self._on_pull = on_pull
@@ -58,6 +63,7 @@ class Node:
             [
                 Record(self.events),
                 Allow(settings),
+                *before,
                 Resolve(
                     settings,
                     self.catalog,
