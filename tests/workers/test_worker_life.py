@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -239,3 +240,33 @@ async def test_what_is_saved_is_live_and_what_is_written_beside_it_is_not(run: R
     await until(lambda: len([each for each in rig.said() if "reloaded in" in each]) == 3)
     assert await rig.get("/") == (200, "v4")
     assert pid_of(rig) != before
+
+
+ADDRESS = """
+export default {
+  async fetch(request: Request) {
+    const own = new Request("http://elsewhere/", { headers: { a: "b" } });
+    return Response.json({
+      address: request.headers.get("CF-Connecting-IP"),
+      real: request.headers.get("x-real-ip"),
+      other: request.headers.get("x-other"),
+      again: request.headers === request.headers,
+      own: [...own.headers],
+    });
+  },
+};
+"""
+
+
+async def test_a_worker_is_told_the_client_s_address_and_no_client_can_forge_it(run: Run) -> None:
+    rig = await run(ADDRESS)
+    forged = {"CF-Connecting-IP": "8.8.8.8", "X-Other": "kept"}
+    status, text = await rig.get("/", headers=forged)
+    assert status == 200
+    assert json.loads(text) == {
+        "address": "127.0.0.1",
+        "real": "127.0.0.1",
+        "other": "kept",
+        "again": True,
+        "own": [["a", "b"]],
+    }

@@ -36,20 +36,46 @@ function fail(where, error, request) {
 }
 
 const encodings = (request) => request.headers.get("accept-encoding") ?? "";
+const ownCf = Object.getOwnPropertyDescriptor(Request.prototype, "cf");
+const givenCf = Function.prototype.call.bind(ownCf.get);
 if (cf) {
   // Requests carry only the client's address: the place comes from the node.
-  const own = Object.getOwnPropertyDescriptor(Request.prototype, "cf");
-  const get = own?.get && Function.prototype.call.bind(own.get);
-  if (get) {
-    Object.defineProperty(Request.prototype, "cf", {
-      ...own,
-      get() {
-        const given = get(this);
-        if (!given || given.colo) return given;
-        return { ...cf, clientAcceptEncoding: encodings(this), ...given };
-      },
-    });
-  }
+  Object.defineProperty(Request.prototype, "cf", {
+    ...ownCf,
+    get() {
+      const given = givenCf(this);
+      if (!given || given.colo) return given;
+      return { ...cf, clientAcceptEncoding: encodings(this), ...given };
+    },
+  });
+}
+
+// Requests from outside, and their headers with the ones that Cloudflare adds, once asked for.
+const incoming = new WeakMap();
+const note = incoming.set.bind(incoming);
+const addressOf = (request) =>
+  (givenCf(request)?.clientIp ?? "").replace(/^\[?(.*?)\]?(:\d+)?$/, "$1");
+{
+  const Names = Headers;
+  const set = Function.prototype.call.bind(Headers.prototype.set);
+  const known = incoming.get.bind(incoming);
+  const own = Object.getOwnPropertyDescriptor(Request.prototype, "headers");
+  const get = Function.prototype.call.bind(own.get);
+  Object.defineProperty(Request.prototype, "headers", {
+    ...own,
+    get() {
+      const made = known(this);
+      if (made === undefined) return get(this);
+      if (made !== null) return made;
+      const all = new Names(get(this));
+      const address = addressOf(this);
+      set(all, "cf-connecting-ip", address);
+      set(all, "x-real-ip", address);
+      if (cf?.country) set(all, "cf-ipcountry", cf.country);
+      note(this, all);
+      return all;
+    },
+  });
 }
 addEventListener("unhandledrejection", (event) => fail("unhandled rejection", event.reason));
 
@@ -173,6 +199,7 @@ function wrapped() {
   }
   const scheduled = out.scheduled ?? missing("scheduled");
   out.fetch = (request, env, ctx) => {
+    note(request, null);
     if (!patched) watchWaitUntil(ctx);
     if (special(request.url)) return other(request, env, ctx, (event) => scheduled(event, env, ctx));
     if (typeof user.fetch !== "function") return respond(request, missing("fetch"));
@@ -194,6 +221,7 @@ function derived() {
   const has = (key) => typeof user.prototype[key] === "function";
   const made = class extends user {
     fetch(request) {
+      note(request, null);
       if (!patched) watchWaitUntil(this.ctx);
       const scheduled = has("scheduled") ? (event) => super.scheduled(event) : missing("scheduled");
       if (special(request.url)) return other(request, this.env, this.ctx, scheduled);
