@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from skerry.catalog.entry import Entry
 from skerry.catalog.progress import Progress, Report
 from skerry.errors import InternalError, MirrorsFailed, NoSuchModel, OutOfCapacity
 from skerry.inference.residency import BASE, estimate
+from skerry.types import ModelFiles
 
 from .rig import Bench, entry, eventually
 
@@ -127,6 +129,28 @@ async def test_a_model_is_pulled_when_it_is_asked_for(bench: Make) -> None:
     node = bench()
     node.store.absent.add("@stub/a")
     await asyncio.gather(*(node.answer(entry("a"), text="x") for _ in range(3)))
+    assert node.store.pulls == 1
+
+
+async def test_a_pull_that_ends_while_the_store_is_asked_is_not_made_again(bench: Make) -> None:
+    node = bench()
+    node.store.absent.add("@stub/a")
+    ready, slow, asked = node.store.ready, threading.Event(), threading.Event()
+    calls = iter(range(9))
+
+    def ask(entry: Entry) -> ModelFiles | None:
+        found = ready(entry)
+        if next(calls) == 0:
+            asked.set()
+            slow.wait(10)
+        return found
+
+    node.store.ready = ask  # type: ignore[method-assign]
+    late = asyncio.create_task(node.answer(entry("a"), text="x"))
+    await asyncio.to_thread(asked.wait, 10)
+    await node.answer(entry("a"), text="x")
+    slow.set()
+    await late
     assert node.store.pulls == 1
 
 

@@ -48,6 +48,7 @@ class Pulls:
         self._wait = wait
         self._on_progress = on_progress
         self._pulls: dict[str, _Pull] = {}
+        self._ended = 0
 
     async def files(self, entry: Entry, deadline: float, *, patient: bool = True) -> ModelFiles:
         """The model's files, once they are in the store.
@@ -56,8 +57,8 @@ class Pulls:
         OutOfCapacity saying how far it is, NoSuchModel where pulling is off, InternalError where
         it failed.
         """
-        pull = self._pulls.get(entry.name)
-        if pull is None:
+        while (pull := self._pulls.get(entry.name)) is None:
+            ended = self._ended
             ready = await asyncio.to_thread(self._store.ready, entry)
             if ready is not None:
                 return ready
@@ -66,7 +67,9 @@ class Pulls:
                     f"No such model {entry.name} in the store (Model not found) and pulling is off."
                     f" Run: skerry models pull {entry.name}"
                 )
-            pull = self._pulls.get(entry.name) or self._begin(entry)
+            if entry.name not in self._pulls and ended == self._ended:
+                # No pull has come and gone since the store was asked.
+                self._begin(entry)
         left = max(0.0, deadline - asyncio.get_running_loop().time())
         wait = min(left, self._wait) if patient else 0.0
         done, _ = await asyncio.wait({pull.task}, timeout=wait)
@@ -94,7 +97,7 @@ class Pulls:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _begin(self, entry: Entry) -> _Pull:
+    def _begin(self, entry: Entry) -> None:
         def report(progress: Progress) -> None:
             pull.progress = progress
             if self._on_progress is not None:
@@ -105,10 +108,10 @@ class Pulls:
         )
         pull = self._pulls[entry.name] = _Pull(task)
         task.add_done_callback(lambda done: self._over(entry.name, done))
-        return pull
 
     def _over(self, name: str, task: asyncio.Task[ModelFiles]) -> None:
         self._pulls.pop(name, None)
+        self._ended += 1
         if not task.cancelled():
             task.exception()  # read, so that a failure that nobody waits for is no warning
 
