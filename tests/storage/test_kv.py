@@ -152,15 +152,15 @@ async def test_the_sweep_deletes_what_has_expired(
         (
             "&expiration=5",
             (
-                "Invalid expiration of 5. Please specify integer greater than the current number of "
-                "seconds since the UNIX epoch."
+                "Invalid expiration of 5. Please specify integer greater than the current number"
+                " of seconds since the UNIX epoch."
             ),
         ),
         (
             "&expiration=99999999999999999999",
             (
-                "Invalid expiration of 99999999999999999999. Please specify integer greater than the "
-                "current number of seconds since the UNIX epoch."
+                "Invalid expiration of 99999999999999999999. Please specify integer greater than"
+                " the current number of seconds since the UNIX epoch."
             ),
         ),
     ],
