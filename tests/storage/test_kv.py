@@ -411,6 +411,8 @@ async def test_a_read_waits_for_the_write_of_its_key_that_came_first(stores: Sto
     # As the worker's next request does, through a face of its own.
     reads = [asyncio.create_task(stores.kv("local", "ns").get("a")) for _ in range(2)]
     many = asyncio.create_task(namespace.get_many(["a", "b"]))
+    page = asyncio.create_task(namespace.list())
+    await stores.kv("local", "another").list()
     assert await namespace.get("b") is None  # other keys do not wait
     assert not put.done()
     reads.pop().cancel()  # nor does one that leaves take the others with it
@@ -420,6 +422,7 @@ async def test_a_read_waits_for_the_write_of_its_key_that_came_first(stores: Sto
     assert entry is not None
     assert entry.value == b"new"
     assert (await many)["a"] == entry
+    assert [each.name for each in (await page).keys] == ["a"]
     await asyncio.gather(put, busy)
     gone = asyncio.create_task(namespace.delete("a"))
     await asyncio.sleep(0)

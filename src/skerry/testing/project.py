@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -131,6 +132,17 @@ class RunningProject:
             if not self._node.heard.wait_for(found, seconds):
                 raise AssertionError(f"nothing with {words!r} in {self.logs}")
         return found()[0]
+
+    def until(self, holds: Callable[[], object], seconds: float = 10.0) -> None:
+        """Wait until `holds()` is true: what a worker does by waitUntil comes after its answer.
+
+        Raises AssertionError where it does not become so.
+        """
+        end = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > end:
+                raise AssertionError(f"it did not come true within {seconds} s")
+            time.sleep(0.01)
 
     def reload(self) -> None:
         """Bring up the sources as they are now. Raises SkerryError where they cannot be built."""

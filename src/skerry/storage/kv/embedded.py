@@ -169,6 +169,7 @@ class EmbeddedNamespace(KvNamespace):
             self._clock(),
             limit + 1,
         )
+        await self._underway.before_all(self._namespace)
         rows = await self._database.read(
             lambda connection: connection.execute(_LIST, at).fetchall()
         )

@@ -39,6 +39,13 @@ class Underway:
     async def before(self, keys: Iterable[Key]) -> None:
         """Wait for the writes of these keys that have begun, whether or not they succeed."""
         if self._last:
-            waiting = {self._last[key] for key in keys if key in self._last}
-            if waiting:
-                await asyncio.wait(waiting)
+            await _all({self._last[key] for key in keys if key in self._last})
+
+    async def before_all(self, namespace: str) -> None:
+        """Wait for the writes of a whole namespace that have begun."""
+        await _all({done for key, done in self._last.items() if key[0] == namespace})
+
+
+async def _all(waiting: set[asyncio.Future[None]]) -> None:
+    if waiting:
+        await asyncio.wait(waiting)
