@@ -30,7 +30,7 @@ def test_a_killed_node_s_folder_is_swept_and_a_living_one_s_is_not(tmp_path: Pat
         try:
             assert killed.stdout
             assert lives.stdout
-            left, kept = (Path(each.stdout.readline().strip()) for each in (killed, lives))
+            left, kept = (Path(out.readline().strip()) for out in (killed.stdout, lives.stdout))
             (left / "bundle").mkdir()
             killed.send_signal(signal.SIGKILL)
             killed.wait(10)
