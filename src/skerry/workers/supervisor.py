@@ -23,7 +23,7 @@ from skerry.workers.workerd.rescue import answer, taken_connections
 
 GRACE = 30.0
 """Seconds that the requests of an old version have to end."""
-SETTLE = 0.1
+SETTLE = 0.25
 """Seconds that a reload waits for the old process to take no more."""
 BACKOFF = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each new start of a process that ended by itself."""

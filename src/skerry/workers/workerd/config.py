@@ -46,6 +46,9 @@ BUSY_NAME = "skerry:busy"
 ASSETS_NAME = "skerry:assets"
 """Bindings of the entry module; it takes them out of `env` before the user's code is loaded."""
 
+HOLD_NAME = "skerry:hold"
+"""The entry module's own entrypoint, which the control socket alone can reach."""
+
 EXTRA = "service_binding_extra_handlers"
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{0,127}")
 
@@ -160,7 +163,10 @@ def config(project: Project, bundle: Bundle, faces: Faces) -> str:
         "compatibilityDate": "2026-11-01",
         "compatibilityFlags": [EXTRA],
         "modules": [{"name": CONTROL_JS, "esModule": embed(CONTROL_JS)}],
-        "bindings": [{"name": "USER", "service": "user"}],
+        "bindings": [
+            {"name": "USER", "service": "user"},
+            {"name": "HOLD", "service": {"name": "user", "entrypoint": HOLD_NAME}},
+        ],
     }
     services += [{"name": "user", "worker": user}, {"name": CONTROL, "worker": control}]
     extension: Value = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import signal
 import socket
 from collections import deque
@@ -24,6 +25,11 @@ START = 20.0
 """Seconds until a process must listen."""
 ANSWER = 15 * 60.0
 """Seconds that a cron or queue handler may take, as on Cloudflare."""
+HOLD = 0.05
+"""Seconds that requests wait before a process is asked to end: the pause of a busy client between
+two on one connection is shorter."""
+ASKING = 0.25
+"""Seconds that a process may take to hear of it."""
 WORDS = 20
 """Lines of stderr that are kept for a failure's message."""
 
@@ -174,10 +180,12 @@ class WorkerdHost(WorkerHost):
 
     async def stop(self, grace: float) -> None:
         """SIGTERM lets requests in flight end; SIGKILL after `grace` seconds."""
+        process = self._process
+        if process is not None and process.status is None and grace:
+            await self._hold()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
-        process = self._process
         if process is None:
             return
         if process.status is None:
@@ -186,6 +194,18 @@ class WorkerdHost(WorkerHost):
                 process.kill()
         await process.ended(5.0)
         self._control.unlink(missing_ok=True)
+
+    async def _hold(self) -> None:
+        """Have requests wait, so that none comes in on a connection as it is closed.
+
+        workerd reads what was sent on its connections, then is asked to end; held requests are
+        answered with `Connection: close`. Whether a process hears of it or not, it is to end.
+        """
+        with contextlib.suppress(WorkerError, TimeoutError):
+            async with asyncio.timeout(ASKING):
+                await self._ask("POST", "/hold", {"ms": 2000 * HOLD})
+                await asyncio.sleep(HOLD)
+                await self._ask("POST", "/hold", {"ms": 1000 * HOLD})
 
     async def ping(self) -> None:
         """Does its event loop turn? Raises WorkerError."""

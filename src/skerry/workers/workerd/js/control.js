@@ -6,6 +6,10 @@ export default {
     const { pathname } = new URL(request.url);
     if (pathname === "/ping") return new Response("pong");
     const body = await request.json();
+    if (pathname === "/hold") {
+      await env.HOLD.fetch(`http://user/?ms=${body.ms}`);
+      return reply(null);
+    }
     if (pathname === "/scheduled") {
       return reply(
         await env.USER.scheduled({ scheduledTime: new Date(body.time), cron: body.cron }),

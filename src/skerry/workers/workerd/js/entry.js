@@ -17,6 +17,7 @@ const stringify = JSON.stringify;
 const later = setTimeout;
 const unlater = clearTimeout;
 const Answer = Response;
+const now = Date.now.bind(Date);
 const pattern = new RegExp(reserved);
 const special = pattern.test.bind(pattern);
 
@@ -145,6 +146,23 @@ async function answer(request, call) {
 
 const respond = files ? fileOr : answer;
 
+// A process that is asked to end closes connections on which nothing is asked, and whoever asks
+// that very moment gets no answer. So before that, for some moments, requests wait here: each then
+// has been read when the end is asked for, and is answered with the word that its connection ends.
+let until = 0;
+const hold = {
+  fetch(request) {
+    until = Math.max(until, now() + Number(new URL(request.url).searchParams.get("ms")));
+    return new Answer();
+  },
+};
+async function held(go) {
+  for (let left = until - now(); left > 0; left = until - now()) {
+    await new Promise((on) => later(on, left));
+  }
+  return go();
+}
+
 function page(request, error) {
   const said = verbose ? String(error) : "";
   const html = (request.headers.get("accept") ?? "").includes("text/html");
@@ -198,13 +216,14 @@ function wrapped() {
     }
   }
   const scheduled = out.scheduled ?? missing("scheduled");
-  out.fetch = (request, env, ctx) => {
+  const go = (request, env, ctx) => {
     note(request, null);
     if (!patched) watchWaitUntil(ctx);
     if (special(request.url)) return other(request, env, ctx, (event) => scheduled(event, env, ctx));
     if (typeof user.fetch !== "function") return respond(request, missing("fetch"));
     return respond(request, () => user.fetch(request, env, ctx));
   };
+  out.fetch = (...given) => (until ? held(() => go(...given)) : go(...given));
   for (const key of ["scheduled", "queue"]) {
     const own = out[key];
     if (own) {
@@ -224,8 +243,10 @@ function derived() {
       note(request, null);
       if (!patched) watchWaitUntil(this.ctx);
       const scheduled = has("scheduled") ? (event) => super.scheduled(event) : missing("scheduled");
-      if (special(request.url)) return other(request, this.env, this.ctx, scheduled);
-      return respond(request, has("fetch") ? () => super.fetch(request) : missing("fetch"));
+      const own = has("fetch") ? () => super.fetch(request) : missing("fetch");
+      const go = () =>
+        special(request.url) ? other(request, this.env, this.ctx, scheduled) : respond(request, own);
+      return until ? held(go) : go();
     }
   };
   for (const key of ["scheduled", "queue"]) {
@@ -239,4 +260,5 @@ function derived() {
   return made;
 }
 
+export { hold as "skerry:hold" };
 export default isClass ? derived() : wrapped();
