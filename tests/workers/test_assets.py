@@ -356,6 +356,15 @@ def test_headers(tmp_path: Path) -> None:
     assert told[-1][1] == "no headers follow this path"
 
 
+def test_a_line_that_is_no_pattern_ignores_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "b.txt").write_text("b")
+    (tmp_path / ".assetsignore").write_text("\\\na.txt\n")
+    here = site(tmp_path)
+    assert get(here, "/a.txt").status == 404
+    assert get(here, "/b.txt").status == 200
+
+
 @given(st.text(max_size=80), requests)
 def test_no_settings_file_breaks_a_site(
     tmp_path_factory: pytest.TempPathFactory, text: str, path: str

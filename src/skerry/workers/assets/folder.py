@@ -52,7 +52,8 @@ class Folder:
 
     def _ignore_lines(self) -> list[str]:
         own = self.text(".assetsignore")
-        return [*(f"/{name}" for name in SETTINGS_FILES), *(own or "").splitlines()]
+        lines = (own or "").splitlines()
+        return [*(f"/{name}" for name in SETTINGS_FILES), *filter(_is_pattern, lines)]
 
     def text(self, name: str) -> str | None:
         """A settings file of the folder; None if there is none."""
@@ -107,3 +108,12 @@ class Folder:
         if kind is not None and kind.startswith("text/"):
             return f"{kind}; charset=utf-8"
         return kind
+
+
+def _is_pattern(line: str) -> bool:
+    """What is none, as a line that ends with a backslash, matches nothing, as in git."""
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
