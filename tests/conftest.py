@@ -1,4 +1,4 @@
-"""What several rooms' tests share: the store with real weights."""
+"""What several rooms' tests share: the store with real weights; workerd and esbuild."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from skerry.catalog.open import open_store
 from skerry.catalog.store import Store
 from skerry.settings import Settings
 from skerry.types import ModelFiles
+from skerry.workers.toolchain import Toolchain
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +35,23 @@ def pulled(store: Store) -> Callable[[str], ModelFiles]:
         return store.ready(entry) or asyncio.run(store.pull(entry))
 
     return pull
+
+
+@pytest.fixture(scope="session")
+def toolbox() -> Path:
+    """Where the real programs are kept; SKERRY_TEST_TOOLS moves it."""
+    chosen = os.environ.get("SKERRY_TEST_TOOLS")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "skerry" / "tools"
+
+
+@pytest.fixture(scope="session")
+def tools(toolbox: Path) -> Toolchain:
+    """The real programs."""
+    made = Toolchain(toolbox)
+
+    async def fetch() -> None:
+        await made.workerd()
+        await made.esbuild()
+
+    asyncio.run(fetch())
+    return made

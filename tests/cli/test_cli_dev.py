@@ -49,9 +49,8 @@ class Running:
 
 
 @pytest.fixture
-def dev(tmp_path: Path) -> Iterator[Dev]:
+def dev(tmp_path: Path, toolbox: Path) -> Iterator[Dev]:
     """`dev(path, …)`: starts it, with the tools of this user and data of its own."""
-    tools = os.environ.get("SKERRY_TEST_TOOLS", str(Path.home() / ".cache" / "skerry" / "tools"))
     kept = {name: text for name, text in os.environ.items() if not name.startswith("SKERRY_")}
     started: list[Running] = []
 
@@ -62,7 +61,7 @@ def dev(tmp_path: Path) -> Iterator[Dev]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=kept | {"SKERRY_TOOLS": tools, "SKERRY_DATA_DIR": str(tmp_path / "data")},
+            env=kept | {"SKERRY_TOOLS": str(toolbox), "SKERRY_DATA_DIR": str(tmp_path / "data")},
         )
         started.append(Running(process))
         return started[-1]

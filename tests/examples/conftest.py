@@ -19,11 +19,10 @@ Example = Callable[[str], RunningProject]
 
 
 @pytest.fixture(scope="session")
-def skerry_settings() -> dict[str, Any]:
+def skerry_settings(toolbox: Path) -> dict[str, Any]:
     """The tools and the models that the other tests use, too."""
     models = os.environ.get("SKERRY_TEST_MODELS")
-    tools = os.environ.get("SKERRY_TEST_TOOLS", str(Path.home() / ".cache" / "skerry" / "tools"))
-    return {"tools": Path(tools)} | ({"models": Path(models)} if models else {})
+    return {"tools": toolbox} | ({"models": Path(models)} if models else {})
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,7 @@
-"""What the tests of workers share: workerd and esbuild, fetched once for this user."""
+"""What the tests of workers share."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -13,26 +11,6 @@ import pytest
 from skerry.workers.toolchain import Toolchain
 
 from .rig import WorkerRig
-
-
-@pytest.fixture(scope="session")
-def toolbox() -> Path:
-    """Where the real programs are kept; SKERRY_TEST_TOOLS moves it."""
-    chosen = os.environ.get("SKERRY_TEST_TOOLS")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "skerry" / "tools"
-
-
-@pytest.fixture(scope="session")
-def tools(toolbox: Path) -> Toolchain:
-    """The real programs."""
-    made = Toolchain(toolbox)
-
-    async def fetch() -> None:
-        await made.workerd()
-        await made.esbuild()
-
-    asyncio.run(fetch())
-    return made
 
 
 @pytest.fixture
