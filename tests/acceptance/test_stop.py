@@ -24,6 +24,9 @@ from .conftest import eventually
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(120)]
 
+STORY: dict[str, Any] = {
+    "prompt": "Tell a very long story about a fox.", "max_tokens": 2000, "stream": True
+}  # fmt: skip
 ENDED = 15.0
 """Seconds in which the command is gone after SIGTERM, whatever it has to do."""
 
@@ -104,9 +107,9 @@ class Load:
 
     def begin(self) -> list[asyncio.Task[Any]]:
         story: dict[str, Any] = {"max_tokens": 2000, "stream": True}
-        said = [{"role": "user", "content": "Tell a very long story about a fox."}]
+        said = [{"role": "user", "content": STORY["prompt"]}]
         calls = [
-            self.stream(RUN + CHAT, story | {"prompt": said[0]["content"]}),
+            self.stream(RUN + CHAT, STORY),
             self.stream("/v1/chat/completions", story | {"model": CHAT, "messages": said}),
             self.stream("/v1/messages", story | {"model": CHAT, "messages": said}),
             self.ask(RUN + CHAT, {"prompt": "Count.", "max_tokens": 12}),
@@ -150,12 +153,11 @@ async def test_a_killed_node_leaves_no_runner(on_models: Settings, tmp_path: Pat
 
 async def test_a_second_signal_ends_it_at_once(on_models: Settings, tmp_path: Path) -> None:
     async with command(on_models, tmp_path) as node, aiohttp.ClientSession() as http:
-        call = asyncio.create_task(
-            Load(node.url, http).ask(RUN + CHAT, {"prompt": "Count.", "max_tokens": 6000})
-        )
-        await asyncio.sleep(0.5)
+        load = Load(node.url, http)
+        call = asyncio.create_task(load.stream(RUN + CHAT, STORY))
+        await eventually(lambda: bool(load.streams and load.streams[0]), 30)
         node.process.send_signal(signal.SIGINT)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.1)
         node.process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(node.process.wait(), 2) == 130
         await call
