@@ -30,8 +30,12 @@ class _Info(msgspec.Struct):
 class WorkerProcess:
     """Belongs to the loop that started it. `pid` is the worker's own, not its wrapper's."""
 
-    def __init__(self, child: asyncio.subprocess.Process, on_end: Callable[[int], None]) -> None:
+    def __init__(
+        self, child: asyncio.subprocess.Process, lifeline: int, on_end: Callable[[int], None]
+    ) -> None:
+        """lifeline: closing it, as the end of this process does, kills all that it has started."""
         self._child = child
+        self._lifeline = lifeline
         self._on_end = on_end
         self._watch: asyncio.Task[None] | None = None
         self._pidfd = -1
@@ -67,6 +71,7 @@ class WorkerProcess:
             write=write,
             info=theirs if sandbox.bwrap is not None else None,
         )
+        lifeline, end = os.pipe()  # see launcher.py
         kept = {name: os.environ[name] for name in KEPT_ENVIRONMENT if name in os.environ}
         try:
             child = await asyncio.create_subprocess_exec(
@@ -75,24 +80,29 @@ class WorkerProcess:
                 "-S",
                 str(LAUNCHER),
                 str(os.getpid()),
+                str(lifeline),
                 *inside,
                 cwd=cwd,
                 env=kept | dict(environ or {}),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                pass_fds=[*fds, *([theirs] if theirs >= 0 else [])],
+                pass_fds=[*fds, lifeline, *([theirs] if theirs >= 0 else [])],
                 start_new_session=True,
                 limit=LINE,
             )
-        except OSError as error:
+        except BaseException as error:
+            os.close(end)
             if ours >= 0:
                 os.close(ours)
+            if not isinstance(error, OSError):
+                raise
             raise WorkerError(f"{command[0]} cannot be started: {error}") from error
         finally:
+            os.close(lifeline)
             if theirs >= 0:
                 os.close(theirs)
-        process = cls(child, on_end)
+        process = cls(child, end, on_end)
         process._watch = asyncio.create_task(process._read(out, err))
         if ours >= 0:
             await process._inner(ours)
@@ -116,6 +126,7 @@ class WorkerProcess:
             group.create_task(_lines(child.stdout, out))
             group.create_task(_lines(child.stderr, err))
         status = await child.wait()
+        os.close(self._lifeline)
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
