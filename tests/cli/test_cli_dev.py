@@ -129,3 +129,27 @@ def test_a_port_that_is_taken_is_named_with_the_way_out(dev: Dev, tmp_path: Path
     assert f"port {port}" in errors
     assert "--port" in errors
     assert fetch(first["url"]) == (200, "hello")
+
+
+def test_migrations_are_named_and_applied_when_asked(dev: Dev, tmp_path: Path) -> None:
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations" / "0001_first.sql").write_text("CREATE TABLE flats (id TEXT);")
+    (tmp_path / "wrangler.jsonc").write_text(
+        """{"name": "shop", "main": "index.js", "compatibility_date": "2026-02-01",
+            "d1_databases": [{"binding": "DB"}]}"""
+    )
+    (tmp_path / "index.js").write_text(
+        "export default { async fetch(request, env) {"
+        ' const { results } = await env.DB.prepare("SELECT * FROM flats").all();'
+        " return Response.json(results); } };"
+    )
+    running = dev(tmp_path, "--port", "0", "--json")
+    said = running.tell("message")
+    assert "skerry d1 migrations apply DB" in said["message"][0]
+    assert said["message"][1] == "0001_first.sql"
+    assert fetch(running.tell("url")["url"])[0] == 500
+    assert running.stop() == 0
+
+    running = dev(tmp_path, "--port", "0", "--json", "--migrate")
+    assert running.tell("message")["message"] == ["DB: applied", "0001_first.sql"]
+    assert fetch(running.tell("url")["url"]) == (200, "[]")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,9 +16,10 @@ from skerry.cli import options
 from skerry.cli.loop import on_signals, run_loop
 from skerry.cli.output import err, out, print_json, table
 from skerry.cli.worker_logs import LogPrinter
-from skerry.errors import SettingsError
+from skerry.errors import ProjectError, SettingsError
 
 if TYPE_CHECKING:
+    from skerry.node import Node
     from skerry.settings import Settings
     from skerry.workers.bindings import Binding
     from skerry.workers.project import Project
@@ -68,6 +71,12 @@ Beside = Annotated[
         show_default=False,
     ),
 ]
+Migrate = Annotated[
+    bool,
+    typer.Option(
+        "--migrate", help="Apply the migrations of the project's D1 databases before it starts."
+    ),
+]
 Standins = Annotated[
     bool,
     typer.Option(
@@ -87,6 +96,7 @@ def dev(
     inject: Inject = None,
     claim: Claim = None,
     beside: Beside = None,
+    migrate: Migrate = False,
     standins: Standins = True,
     data_dir: options.DataDir = None,
     config: options.Config = None,
@@ -119,6 +129,7 @@ def dev(
             inject=inject or [],
             claim=claim or [],
             beside=[each.absolute() for each in beside or []],
+            migrate=migrate,
             json=json,
         )
     )
@@ -133,6 +144,7 @@ async def _dev(
     inject: list[Path],
     claim: list[str],
     beside: list[Path],
+    migrate: bool,
     json: bool,
 ) -> None:
     from skerry.cli.progress import PullBars
@@ -174,6 +186,9 @@ async def _dev(
                     api=False,
                 )
                 await more.start()
+            with suppress(ProjectError):  # the worker tells what is wrong with it
+                read = await asyncio.to_thread(load_project, root, env=env)
+                await _migrations(node, read, printer, apply=migrate)
             await supervisor.start()
             version = supervisor.version
             project = version.project if version is not None else None
@@ -188,6 +203,30 @@ async def _dev(
         finally:
             await node.stop()
             await printing  # it ends with the logs, which the node has closed
+
+
+async def _migrations(node: Node, project: Project, printer: LogPrinter, *, apply: bool) -> None:
+    """Apply the migrations of the project's databases, or say which are not applied."""
+    from skerry.workers.logs import LogEvent
+    from skerry.workers.migrations import databases
+
+    for each in databases(node.stores, "local", project):
+        name = each.binding.name
+        if apply:
+            text, names = f"{name}: applied", await each.migrate()
+        else:
+            names = await each.pending()
+            text = f"{name}: not applied yet (skerry d1 migrations apply {name}, or --migrate):"
+        if names:
+            printer.show(
+                LogEvent(
+                    timestamp=time.time(),
+                    worker=project.name,
+                    level="info" if apply else "warn",
+                    message=[text, ", ".join(names)],
+                    kind="host",
+                )
+            )
 
 
 def _announce(url: str, api: str, project: Project | None, unboxed: str, *, json: bool) -> None:

@@ -16,6 +16,7 @@ from skerry.settings import Settings
 from skerry.testing.project import RunningProject
 from skerry.testing.recorder import Recorder
 from skerry.types import Answer, InferenceRequest, new_id
+from skerry.workers.migrations import databases
 
 if TYPE_CHECKING:
     import aiohttp
@@ -127,10 +128,10 @@ class LocalNode:
         if not await supervisor.start():
             await supervisor.stop(0)
             raise SkerryError(self._why())
-        project = RunningProject(self, supervisor, f"http://127.0.0.1:{port}")
-        for each in project.databases():
-            await each.migrated()
-        return project
+        assert supervisor.project is not None
+        for each in databases(self.node.stores, "local", supervisor.project):
+            await each.migrate()
+        return RunningProject(self, supervisor, f"http://127.0.0.1:{port}")
 
     def _why(self) -> str:
         """What was wrong with the last build."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from skerry.testing.stores import D1, Kv
-from skerry.workers.bindings import D1Binding, KvBinding
+from skerry.workers.bindings import KvBinding
+from skerry.workers.migrations import databases
 from skerry.workers.project import Project
 from skerry.workers.supervisor import Supervisor
 
@@ -107,11 +108,8 @@ class RunningProject:
 
     def databases(self) -> list[D1]:
         """Every D1 database of the project."""
-        return [
-            D1(self._node, each, self.project.root)
-            for each in self.project.bindings
-            if isinstance(each, D1Binding)
-        ]
+        found = databases(self._node.node.stores, "local", self.project)
+        return [D1(self._node, each) for each in found]
 
     @property
     def logs(self) -> list[str]:

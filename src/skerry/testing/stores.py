@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skerry.storage.d1 import migrations
 from skerry.storage.kv.base import KvNamespace
-from skerry.workers.bindings import D1Binding
+from skerry.workers.migrations import BoundDatabase
 
 if TYPE_CHECKING:
     from skerry.testing.node import LocalNode
@@ -70,39 +67,27 @@ class Kv:
 class D1:
     """A D1 database."""
 
-    def __init__(self, node: LocalNode, binding: D1Binding, root: Path) -> None:
-        """root: the project's folder, which its `migrations_dir` is in."""
+    def __init__(self, node: LocalNode, database: BoundDatabase) -> None:
         self._node = node
-        self._binding = binding
-        self._folder = root / binding.migrations_dir
+        self._database = database
+        binding = database.binding
         self.names = (binding.name, binding.database_name, binding.id)
 
     def execute(self, sql: str, *params: Any) -> list[dict[str, Any]]:
         """Run SQL, all of it or none; the rows of the last statement. Raises D1Error."""
-        return self._node.call(self._execute(sql, params))
+        return self._node.call(self._database.run(sql, params))
 
     def migrate(self) -> list[str]:
         """Apply the migrations that were not applied yet; `start` has done so. Their names."""
-        return self._node.call(self.migrated())
+        return self._node.call(self._database.migrate())
 
     def reset(self) -> None:
         """Delete all that is in it, and apply the migrations."""
         self._node.call(self._reset())
 
-    async def migrated(self) -> list[str]:
-        """`migrate`, on the node's event loop."""
-        if not self._folder.is_dir():
-            return []
-        return await migrations.apply(self._execute, self._folder, self._binding.migrations_table)
-
-    async def _execute(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        binding = self._binding
-        database = self._node.node.stores.d1("local", binding.id, binding.database_name)
-        answer = await database.script(sql, list(params) or None)
-        return answer.results[-1].objects()
-
     async def _reset(self) -> None:
-        databases = self._node.node.stores.d1_databases("local")
-        if any(each.uuid == self._binding.id for each in await databases.list()):
-            await databases.delete(self._binding.id)
-        await self.migrated()
+        known = self._node.node.stores.d1_databases("local")
+        mine = self._database.binding.id
+        if any(each.uuid == mine for each in await known.list()):
+            await known.delete(mine)
+        await self._database.migrate()
