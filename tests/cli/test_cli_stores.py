@@ -137,6 +137,21 @@ def test_d1_of_the_project_of_this_folder(
 
 
 @pytest.mark.usefixtures("where")
+def test_kv_of_the_project_of_this_folder(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "index.ts").touch()
+    (tmp_path / "wrangler.jsonc").write_text(
+        """{"name": "shop", "main": "index.ts", "compatibility_date": "2026-01-01",
+            "kv_namespaces": [{"binding": "CACHE"}]}"""
+    )
+    # Nothing has used it so far; its worker will find what is put here.
+    asked(capfd, "kv", "key", "put", "a", "b", "--binding", "CACHE")
+    assert asked(capfd, "kv", "key", "list", "--namespace-id", "shop-cache")[0]["name"] == "a"
+    assert [each["id"] for each in asked(capfd, "kv", "namespace", "list")] == ["shop-cache"]
+
+
+@pytest.mark.usefixtures("where")
 @pytest.mark.parametrize(
     ("words", "message"),
     [

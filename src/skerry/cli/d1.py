@@ -12,7 +12,7 @@ import typer
 from skerry.cli import options
 from skerry.cli.output import out, print_json, table
 from skerry.cli.rest import Rest, Url, with_rest
-from skerry.cli.stores import LOCAL, Account
+from skerry.cli.stores import LOCAL, Account, project_here
 from skerry.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
@@ -53,13 +53,9 @@ def bound(database: str) -> D1Binding | None:
     configuration. None where there is no project or it knows no such database. Raises ProjectError.
     """
     from skerry.workers.bindings import D1Binding
-    from skerry.workers.project import load_project
-    from skerry.workers.wrangler.load import NAMES
 
-    folder = Path.cwd()
-    if not any((folder / name).is_file() for name in NAMES):
-        return None
-    for each in load_project(folder).bindings:
+    project = project_here()
+    for each in project.bindings if project is not None else ():
         if isinstance(each, D1Binding) and database in (each.name, each.database_name, each.id):
             return each
     return None

@@ -12,11 +12,18 @@ import typer
 from skerry.cli import options
 from skerry.cli.output import out, print_json, table
 from skerry.cli.rest import Rest, Url, with_rest
-from skerry.cli.stores import LOCAL, Account
+from skerry.cli.stores import LOCAL, Account, project_here
 from skerry.errors import SettingsError, StorageError
 
 Namespace = Annotated[
-    str, typer.Option("--namespace", "-n", help="A namespace's id, or its title.")
+    str,
+    typer.Option(
+        "--namespace",
+        "--namespace-id",
+        "--binding",
+        "-n",
+        help="A namespace's id or title; in a project's folder also its binding.",
+    ),
 ]
 Title = Annotated[str, typer.Argument(help="The namespace's title.")]
 Key = Annotated[str, typer.Argument(help="The key.")]
@@ -41,7 +48,16 @@ BASE = "/storage/kv/namespaces"
 
 
 async def namespace_id(rest: Rest, namespace: str) -> str:
-    """The id for an id or a title; an id that nothing was put in yet is one, too."""
+    """The id for an id or a title; what the project of this folder calls so comes first, and
+    is made. Raises StorageError, ProjectError.
+    """
+    from skerry.workers.bindings import KvBinding
+
+    project = project_here()
+    for binding in project.bindings if project is not None else ():
+        if isinstance(binding, KvBinding) and namespace in (binding.name, binding.id):
+            made = await rest.call("POST", BASE, json={"title": binding.id, "id": binding.id})
+            return str(made["id"])
     page = 1
     while found := await rest.call("GET", f"{BASE}?per_page=1000&page={page}"):
         for each in found:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -14,11 +15,22 @@ import typer
 if TYPE_CHECKING:
     from skerry.settings import Settings
     from skerry.storage.open import Stores
+    from skerry.workers.project import Project
 
 T = TypeVar("T")
 
 Account = Annotated[str, typer.Option(help="The account whose stores are meant.")]
 LOCAL = "local"
+
+
+def project_here() -> Project | None:
+    """The project of this folder, whose names a command may use. Raises ProjectError."""
+    from skerry.workers.project import load_project
+    from skerry.workers.wrangler.load import NAMES
+
+    folder = Path.cwd()
+    there = any((folder / name).is_file() for name in NAMES)
+    return load_project(folder) if there else None
 
 
 def with_stores(settings: Settings, work: Callable[[Stores], Awaitable[T]]) -> T:

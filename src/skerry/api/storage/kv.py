@@ -33,6 +33,14 @@ class Titled(msgspec.Struct):
     title: str
 
 
+class NamespaceBody(Titled):
+    """The body that creates a namespace."""
+
+    id: str | None = None
+    """Not Cloudflare's: the id that a project's configuration has for it, which is its title,
+    too. One that is known already is no error."""
+
+
 class Pair(msgspec.Struct):
     """One pair of a bulk write."""
 
@@ -91,10 +99,11 @@ class KvRest:
 
     async def create(self, request: web.Request) -> web.Response:
         """{title} -> {id, title}."""
-        title = _title(await json_body(request, Titled))
-        return ok(
-            _info(await self._stores.kv_namespaces(request.match_info["account"]).create(title))
-        )
+        body = await json_body(request, NamespaceBody)
+        namespaces = self._stores.kv_namespaces(request.match_info["account"])
+        if body.id is not None:
+            return ok(_info(await namespaces.ensure(_title(Titled(body.id)))))
+        return ok(_info(await namespaces.create(_title(Titled(body.title)))))
 
     async def get(self, request: web.Request) -> web.Response:
         """One namespace."""

@@ -124,6 +124,11 @@ class KvNamespaces(ABC):
         """A new namespace with an id of its own. Raises NamespaceExists."""
 
     @abstractmethod
+    async def ensure(self, namespace: str) -> KvNamespaceInfo:
+        """The namespace of this id, which a project's configuration chose; made where need be, as
+        its first put would."""
+
+    @abstractmethod
     async def get(self, namespace: str) -> KvNamespaceInfo:
         """Raises NamespaceNotFound."""
 

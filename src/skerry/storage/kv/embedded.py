@@ -219,6 +219,13 @@ class EmbeddedNamespaces(KvNamespaces):
         await self._database.write(work)
         return made
 
+    async def ensure(self, namespace: str) -> KvNamespaceInfo:
+        def work(connection: apsw.Connection) -> KvNamespaceInfo:
+            connection.execute(_MAKE, (namespace,))
+            return _found(connection, namespace)
+
+        return await self._database.write(work)
+
     async def get(self, namespace: str) -> KvNamespaceInfo:
         return await self._database.read(lambda connection: _found(connection, namespace))
 
