@@ -10,7 +10,7 @@ from skerry.testing import RunningProject
 
 from .conftest import Example
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

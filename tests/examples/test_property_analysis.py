@@ -11,7 +11,7 @@ from skerry.testing import Reply, RunningProject
 from .conftest import EXAMPLES, Example
 from .forms import form
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.timeout(300)]
 
 PHOTO = (EXAMPLES / "property_listing" / "photo.jpg").read_bytes()
 LOVELY = "A lovely, bright house with three bedrooms, wifi, a garden and a wonderful view."

@@ -8,7 +8,7 @@ from skerry.testing import RunningProject
 
 from .conftest import Example
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.timeout(300)]
 
 WISHES = "A quiet home with a garden near a park for a family with children."
 

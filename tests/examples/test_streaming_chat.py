@@ -10,7 +10,7 @@ from skerry.testing import RunningProject
 
 from .conftest import Example
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.timeout(300)]
 
 QUESTION = {"messages": [{"role": "user", "content": "What is good about a garden?"}]}
 

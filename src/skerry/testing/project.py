@@ -18,7 +18,7 @@ from skerry.workers.supervisor import Supervisor
 if TYPE_CHECKING:
     from skerry.testing.node import LocalNode
 
-ANSWER = 120.0
+ANSWER = 300.0
 """Seconds that an answer may take."""
 
 
