@@ -68,7 +68,11 @@ export default {
       const found = await env.BUCKET.get(pathname.slice(4));
       return found ? new Response(found.body) : new Response(null, { status: 404 });
     }
-    if (pathname === "/ready") return new Response("ready");
+    if (pathname === "/ready") {
+      // A process that outlives its node by a moment is not ready.
+      await env.KV.get("ready");
+      return new Response("ready");
+    }
     return Response.json(await answer(request, env));
   },
 
